@@ -1,0 +1,147 @@
+//! What can go wrong between the event log and a report.
+
+use std::path::{Path, PathBuf};
+
+use crate::CaseId;
+
+/// A result with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a run could not be recorded, loaded or reported. Each message names the file and the fix.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The directory holds no plan.
+    #[error(
+        "{} is not a run directory: it has no plan.json; \
+         give the directory that `wheeltap run` printed at its end", dir.display()
+    )]
+    NotARun {
+        /// The directory that was given.
+        dir: PathBuf,
+    },
+
+    /// A file exists but can't be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// A file can't be written.
+    #[error("cannot write {}{}", path.display(), write_hint(source))]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// An event log is there already.
+    #[error(
+        "{} exists already, and a run directory holds one run only; \
+         choose another directory with --out", path.display()
+    )]
+    LogExists {
+        /// The log that is in the way.
+        path: PathBuf,
+    },
+
+    /// The plan isn't JSON, or lacks something.
+    #[error("{} is damaged, so nothing can be said about this run", path.display())]
+    BadPlan {
+        /// The plan.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+
+    /// The run was written by a newer wheeltap.
+    #[error(
+        "{} has format version {found}, and this wheeltap reads up to version {known}; \
+         report it with the wheeltap that ran it, or a newer one", path.display()
+    )]
+    Newer {
+        /// The plan.
+        path: PathBuf,
+        /// The version in the file.
+        found: u32,
+        /// The newest version that can be read.
+        known: u32,
+    },
+
+    /// The plan promises one case twice.
+    #[error("{} lists the case {case} twice", path.display())]
+    PlannedTwice {
+        /// The plan.
+        path: PathBuf,
+        /// The case.
+        case: CaseId,
+    },
+
+    /// The log was written for another plan.
+    #[error(
+        "{} is not the plan that this run began with: its sha256 is {found}, \
+         and events.jsonl names {expected}", path.display()
+    )]
+    OtherPlan {
+        /// The plan.
+        path: PathBuf,
+        /// The digest in the log, in hex.
+        expected: String,
+        /// The digest of the file, in hex.
+        found: String,
+    },
+
+    /// A line of the event log can't be read. (A torn last line is no error.)
+    #[error("{} is damaged at line {line}, so this run can't be trusted", path.display())]
+    BadEvent {
+        /// The log.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// Where in the line, and why.
+        source: serde_json::Error,
+    },
+
+    /// The event log speaks about a case that the plan doesn't promise.
+    #[error("{}, line {line}: the case {case} is not in plan.json", path.display())]
+    NotPlanned {
+        /// The log.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The case.
+        case: CaseId,
+    },
+
+    /// A serializer refused the data.
+    #[error("cannot render the {format} report; this is a defect of wheeltap, please report it")]
+    Render {
+        /// `JUnit` or `JSON`.
+        format: &'static str,
+        /// What the serializer said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Error {
+    pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
+        Self::Write { path: path.to_owned(), source }
+    }
+}
+
+fn write_hint(source: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "; free some space, or choose another directory with --out"
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; choose a directory that you can write to with --out"
+        }
+        ErrorKind::NotFound => "; its directory has disappeared",
+        _ => "",
+    }
+}

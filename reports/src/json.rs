@@ -1,0 +1,70 @@
+//! The JSON report, for programs.
+//!
+//! ```text
+//! { "version": 1,                    see FORMAT_VERSION; it grows when a reader would break
+//!   "run": "…", "created": "…Z",     the run's id; when it was planned
+//!   "state": "ended" | "killed" | "running" | "interrupted", "signal": "SIGINT" (if interrupted)
+//!   "outcome": "all-passed" | …      the exit code in words, see Outcome
+//!   "started": { at, wheeltap, command, host } | null
+//!   "image": { name, digest, version, profile }, "plan_digest": "…", "seed": 1 (if there is one)
+//!   "seconds": 12.3, "counts": { planned, pass, flaky, fail, infra, skip, not_run }
+//!   "cells": [ … ], "cases": [ … ]   as in plan.json; each case with what came of it
+//!   "notes": [ "…" ], "defects": [ "…" ] }
+//! ```
+//! A case has `scenario`, `cell`, `verdict`, `reason` (for `skip` and `not-run`), `seconds` and
+//! `attempts`; an attempt has `number`, `dir`, `started`, `verdict`, `failure` (with `phase`,
+//! `class`, `kind`, `headline`, `detail`), `seconds`, `timeline` and `evidence`. Durations are in
+//! seconds, times in UTC, paths relative to the run directory. Keys may be added within a version.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    CaseResult, Cell, Counts, Error, FORMAT_VERSION, Image, Outcome, Result, Run, Started, State,
+};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    version: u32,
+    run: &'a str,
+    created: Timestamp,
+    #[serde(flatten)]
+    state: &'a State,
+    outcome: Outcome,
+    started: Option<&'a Started>,
+    image: &'a Image,
+    plan_digest: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    seconds: f64,
+    counts: Counts,
+    cells: &'a [Cell],
+    cases: &'a [CaseResult],
+    notes: &'a [String],
+    defects: &'a [String],
+}
+
+/// Renders the JSON report, indented, with a newline at its end.
+pub(crate) fn render(run: &Run) -> Result<String> {
+    let document = Document {
+        version: FORMAT_VERSION,
+        run: &run.plan.run,
+        created: run.plan.created,
+        state: &run.state,
+        outcome: run.outcome(),
+        started: run.started.as_ref(),
+        image: &run.plan.image,
+        plan_digest: &run.plan_digest,
+        seed: run.plan.seed,
+        seconds: run.seconds,
+        counts: run.counts(),
+        cells: &run.plan.cells,
+        cases: &run.cases,
+        notes: &run.notes,
+        defects: &run.defects,
+    };
+    let mut json = serde_json::to_string_pretty(&document)
+        .map_err(|source| Error::Render { format: "JSON", source: source.into() })?;
+    json.push('\n');
+    Ok(json)
+}

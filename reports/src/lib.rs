@@ -1,0 +1,83 @@
+//! What is said: the event log, and every report as a view of it.
+//!
+//! A run directory holds `plan.json` (what the run promised, written before anything boots) and
+//! `events.jsonl` (what happened, append-only). [`Run::load`] folds the two, and every report is
+//! rendered from the result, so a run that was killed at any instant can still be reported.
+//!
+//! ```text
+//! Plan::write, EventLog::append ─▶ plan.json, events.jsonl ─▶ Run::load ─▶ render(Junit | Json | Text)
+//! ```
+//!
+//! This crate knows nothing about machines: cells and evidence are names and paths here.
+
+mod atomic;
+mod case;
+mod clean;
+mod error;
+mod event;
+mod json;
+mod junit;
+mod log;
+mod outcome;
+mod plan;
+mod run;
+mod text;
+mod verdict;
+
+use std::path::Path;
+
+pub use case::{Attempt, CaseResult, Happening, Moment};
+pub use error::{Error, Result};
+pub use event::{CaseId, Event, Host, Image, Record};
+pub use log::EventLog;
+pub use outcome::{Counts, Outcome};
+pub use plan::{Cell, Plan, PlannedCase};
+pub use run::{Run, Started, State};
+pub use text::Paint;
+pub use verdict::{Failure, FailureClass, Phase, Severity, Verdict};
+
+/// The version of `plan.json`, `events.jsonl` and the JSON report. A reader refuses newer ones.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The plan's file name in a run directory.
+pub const PLAN_FILE: &str = "plan.json";
+/// The event log's file name in a run directory.
+pub const EVENTS_FILE: &str = "events.jsonl";
+/// The JUnit report's file name in a run directory.
+pub const JUNIT_FILE: &str = "junit.xml";
+
+/// A view of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JUnit XML, for CI systems.
+    Junit,
+    /// The JSON report, for programs.
+    Json,
+    /// The short summary, for people; plain or coloured.
+    Text(Paint),
+}
+
+/// Renders one view of a run.
+///
+/// # Errors
+/// Only [`Error::Render`], when a serializer refuses the data, which is a defect of wheeltap.
+pub fn render(run: &Run, format: Format) -> Result<String> {
+    match format {
+        Format::Junit => junit::render(run),
+        Format::Json => json::render(run),
+        Format::Text(paint) => Ok(text::render(run, paint)),
+    }
+}
+
+/// Loads the run in `dir`, writes the reports that live in it (`junit.xml`), and returns the run.
+///
+/// The harness calls this after every case, so that a run that is killed has left a report behind.
+/// Each file is replaced atomically.
+///
+/// # Errors
+/// Whatever [`Run::load`] and [`render`] say, and [`Error::Write`].
+pub fn write_all(dir: &Path) -> Result<Run> {
+    let run = Run::load(dir)?;
+    atomic::write(&dir.join(JUNIT_FILE), junit::render(&run)?.as_bytes())?;
+    Ok(run)
+}

@@ -1,0 +1,198 @@
+//! `events.jsonl`: the writer that survives, and the reader that tolerates what a kill leaves.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::{Timestamp, Unit};
+
+use crate::{EVENTS_FILE, Error, Event, Record, Result};
+
+/// The writer of an event log. It can be shared between threads.
+///
+/// Each event is one line and one `write`, so a process that is killed leaves whole lines, and at
+/// most one torn line at the end. The file is locked as long as the writer lives, which is how a
+/// reader tells a run that goes on from one that was killed.
+#[derive(Debug)]
+pub struct EventLog {
+    path: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    file: File,
+    /// The length of what was written whole, in bytes.
+    good: u64,
+    /// Events that could not be written.
+    lost: u64,
+}
+
+impl EventLog {
+    /// Creates the event log of a new run in its directory.
+    ///
+    /// # Errors
+    /// [`Error::LogExists`] if there is one already, and [`Error::Write`].
+    pub fn create(dir: &Path) -> Result<Self> {
+        let path = dir.join(EVENTS_FILE);
+        let file =
+            OpenOptions::new().append(true).create_new(true).open(&path).map_err(|source| {
+                match source.kind() {
+                    ErrorKind::AlreadyExists => Error::LogExists { path: path.clone() },
+                    _ => Error::write(&path, source),
+                }
+            })?;
+        // Some network file systems have no locks; there a run that goes on looks like a killed one.
+        let _ = file.try_lock();
+        Ok(Self { path, inner: Mutex::new(Inner { file, good: 0, lost: 0 }) })
+    }
+
+    /// Appends an event, stamped with the time of now in milliseconds.
+    ///
+    /// # Errors
+    /// [`Error::Write`] for the first event that can't be written, for instance on a full disk.
+    /// Further ones are counted in [`lost`](Self::lost) without an error, so that a caller that
+    /// reports what it gets doesn't repeat itself. Each event is tried: space may come back.
+    pub fn append(&self, event: Event) -> Result<()> {
+        let mut inner = self.lock();
+        // The time is read under the lock, so that times never go backwards within the file.
+        let now = Timestamp::now();
+        let at = now.round(Unit::Millisecond).unwrap_or(now);
+        self.append_locked(&mut inner, &Record { at, event })
+    }
+
+    /// The number of events that could not be written.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lock().lost
+    }
+
+    fn append_locked(&self, inner: &mut Inner, record: &Record) -> Result<()> {
+        let result =
+            serde_json::to_vec(record).map_err(std::io::Error::from).and_then(|mut line| {
+                line.push(b'\n');
+                inner.file.write_all(&line)?;
+                inner.good += line.len() as u64;
+                Ok(())
+            });
+        let Err(source) = result else { return Ok(()) };
+        // A line that was half written must not become the beginning of the next one. If this fails
+        // too, the reader names the damaged line.
+        let _ = inner.file.set_len(inner.good);
+        inner.lost += 1;
+        if inner.lost == 1 { Err(Error::write(&self.path, source)) } else { Ok(()) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic elsewhere must not silence the log, and `Inner` is whole after each statement.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a log holds.
+#[derive(Debug)]
+pub(crate) struct Read {
+    /// The events, in order. The line of `records[i]` is `i + 1`.
+    pub(crate) records: Vec<Record>,
+    /// Whether its writer still lives.
+    pub(crate) live: bool,
+}
+
+/// Reads the event log in a run directory. A log that isn't there is empty: the run was killed
+/// between its plan and its first event.
+pub(crate) fn read(dir: &Path) -> Result<Read> {
+    let path = dir.join(EVENTS_FILE);
+    let cannot = |source| Error::Read { path: path.clone(), source };
+    // Asked before the bytes are read: a run that ends in between is then complete in them.
+    let live = match File::open(&path) {
+        Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
+        Err(source) if source.kind() == ErrorKind::NotFound => {
+            return Ok(Read { records: Vec::new(), live: false });
+        }
+        Err(source) => return Err(cannot(source)),
+    };
+    let records = parse(&std::fs::read(&path).map_err(cannot)?)
+        .map_err(|(line, source)| Error::BadEvent { path, line, source })?;
+    Ok(Read { records, live })
+}
+
+/// Parses a log. What follows the last newline was torn by a kill, and is left out unless it is
+/// whole; anything else that can't be parsed is an error with its line number.
+fn parse(bytes: &[u8]) -> std::result::Result<Vec<Record>, (usize, serde_json::Error)> {
+    let mut records = Vec::new();
+    for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        match serde_json::from_slice(line) {
+            Ok(record) => records.push(record),
+            Err(_) if !line.ends_with(b"\n") => break,
+            Err(source) => return Err((index + 1, source)),
+        }
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, proptest};
+
+    use super::{EventLog, parse, read};
+    use crate::{Error, Event};
+
+    fn note(text: &str) -> Event {
+        Event::Note { text: text.to_owned() }
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::create(dir.path()).unwrap();
+        log.append(note("one")).unwrap();
+        log.append(note("two\nlines")).unwrap();
+        let live = read(dir.path()).unwrap();
+        assert!(live.live, "the writer holds the lock");
+        drop(log);
+        let dead = read(dir.path()).unwrap();
+        assert!(!dead.live);
+        let events: Vec<_> = dead.records.into_iter().map(|record| record.event).collect();
+        assert_eq!(events, [note("one"), note("two\nlines")]);
+    }
+
+    #[test]
+    fn one_directory_holds_one_run() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(EventLog::create(dir.path()).unwrap());
+        let error = EventLog::create(dir.path()).unwrap_err();
+        assert!(matches!(error, Error::LogExists { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_full_disk_is_said_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::create(dir.path()).unwrap();
+        log.lock().file = std::fs::OpenOptions::new().append(true).open("/dev/full").unwrap();
+        let error = log.append(note("one")).unwrap_err();
+        assert!(error.to_string().ends_with("choose another directory with --out"), "{error}");
+        log.append(note("two")).unwrap();
+        assert_eq!(log.lost(), 2);
+    }
+
+    #[test]
+    fn damage_in_the_middle_is_named_and_at_the_end_tolerated() {
+        let good = r#"{"at":"2026-01-31T12:00:00Z","event":"note","text":"x"}"#;
+        let torn = &good[..20];
+        assert_eq!(parse(format!("{good}\n{torn}").as_bytes()).unwrap().len(), 1);
+        assert_eq!(parse(format!("{good}\n{good}").as_bytes()).unwrap().len(), 2);
+        // A file system that lost its last block after a power cut.
+        assert_eq!(parse(format!("{good}\n\0\0\0\0").as_bytes()).unwrap().len(), 1);
+        assert_eq!(parse(format!("{good}\n{torn}\n{good}\n").as_bytes()).unwrap_err().0, 2);
+        assert_eq!(parse(format!("{good}\n{torn}{good}\n").as_bytes()).unwrap_err().0, 2);
+        assert_eq!(parse(b"\xff\xfe\n").unwrap_err().0, 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in any::<Vec<u8>>()) {
+            let _ = parse(&bytes);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! A run as its plan and its event log tell it: the one thing that every report is a view of.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::clean::{self, LINE};
+use crate::{
+    CaseId, CaseResult, Counts, EVENTS_FILE, Error, Event, Host, Outcome, PLAN_FILE, Plan, Record,
+    Result, log,
+};
+
+/// A run, whole or cut off. All text in it from guests and tools is fit to be shown: see
+/// [`Run::load`].
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The run directory, absolute. Paths of evidence are relative to it.
+    pub dir: PathBuf,
+    /// What was promised.
+    pub plan: Plan,
+    /// The sha256 of `plan.json`, in hex.
+    pub plan_digest: String,
+    /// What its first event says; none if it was killed before that.
+    pub started: Option<Started>,
+    /// How far it got.
+    pub state: State,
+    /// Every planned case, in the plan's order.
+    pub cases: Vec<CaseResult>,
+    /// What a reader should know, in the order in which it was noted.
+    pub notes: Vec<String>,
+    /// Defects of wheeltap itself outside of any attempt.
+    pub defects: Vec<String>,
+    /// From the first event to the last, in seconds.
+    pub seconds: f64,
+}
+
+/// What is known when a run starts, beyond its plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Started {
+    /// When, in UTC.
+    pub at: Timestamp,
+    /// The version of wheeltap.
+    pub wheeltap: String,
+    /// The command line, program first.
+    pub command: Vec<String>,
+    /// Where it runs.
+    pub host: Host,
+}
+
+/// How far a run got.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum State {
+    /// Its event log is still being written.
+    Running,
+    /// Its event log just stops.
+    Killed,
+    /// A signal ended it.
+    Interrupted {
+        /// Its name, such as `SIGINT`.
+        signal: String,
+    },
+    /// It ended by itself.
+    Ended,
+}
+
+impl Run {
+    /// Loads a run from its directory, at any time: while it runs, after its end, or after it was
+    /// killed. What was planned and didn't end is `not-run`, with a reason.
+    ///
+    /// Text from guests and tools is cleaned on the way: no terminal escapes or control characters,
+    /// headlines of at most 200 characters, details of about 32 KiB with the middle left out.
+    ///
+    /// # Errors
+    /// If the plan or the log can't be read or is damaged, or if they don't belong together. A log
+    /// that is missing or ends in a torn line is none: that is what a kill leaves.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let (plan, plan_digest) = Plan::read_with_digest(dir)?;
+        let log = log::read(dir)?;
+        let dir = std::path::absolute(dir)
+            .map_err(|source| Error::Read { path: dir.to_owned(), source })?;
+
+        let cases: Vec<_> = plan.cases.iter().cloned().map(CaseResult::planned).collect();
+        let index: HashMap<_, _> =
+            plan.cases.iter().enumerate().map(|(index, case)| (case.id.clone(), index)).collect();
+        let mut run = Self {
+            dir,
+            plan,
+            plan_digest,
+            started: None,
+            state: if log.live { State::Running } else { State::Killed },
+            cases,
+            notes: Vec::new(),
+            defects: Vec::new(),
+            seconds: 0.0,
+        };
+        if let (Some(first), Some(last)) = (log.records.first(), log.records.last()) {
+            run.seconds = last.at.duration_since(first.at).as_secs_f64().max(0.0);
+        }
+        for (line, record) in log.records.into_iter().enumerate() {
+            run.apply(line + 1, record, &index)?;
+        }
+        for case in &mut run.cases {
+            case.settle(&run.state);
+        }
+        Ok(run)
+    }
+
+    /// How the run ended, in one word.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        Outcome::of(self)
+    }
+
+    /// How many cases have which verdict.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts::of(self)
+    }
+
+    fn apply(
+        &mut self,
+        line: usize,
+        Record { at, event }: Record,
+        index: &HashMap<CaseId, usize>,
+    ) -> Result<()> {
+        if let Some(id) = event.case() {
+            let Some(index) = index.get(id) else {
+                let path = self.dir.join(EVENTS_FILE);
+                return Err(Error::NotPlanned { path, line, case: id.clone() });
+            };
+            self.cases[*index].apply(at, event);
+            return Ok(());
+        }
+        match event {
+            Event::RunStarted { wheeltap, command, host, plan, .. } => {
+                if plan != self.plan_digest {
+                    return Err(Error::OtherPlan {
+                        path: self.dir.join(PLAN_FILE),
+                        expected: plan,
+                        found: self.plan_digest.clone(),
+                    });
+                }
+                self.started = Some(Started { at, wheeltap, command, host });
+            }
+            Event::Note { text } => self.notes.push(clean::line(&text, LINE)),
+            Event::HarnessDefect { text } => self.defects.push(clean::line(&text, LINE)),
+            Event::RunInterrupted { signal } => self.state = State::Interrupted { signal },
+            // An interrupted run ends too, and stays interrupted.
+            Event::RunEnded { .. } if matches!(self.state, State::Interrupted { .. }) => {}
+            Event::RunEnded { .. } => self.state = State::Ended,
+            // The others are about a case, and were dealt with above.
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! The short summary for people: one line when all is well, and the cause first when it isn't.
+
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write};
+
+use crate::{CaseResult, Happening, JUNIT_FILE, Outcome, Run, Verdict};
+
+/// Whether text has ANSI colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Paint {
+    /// No escapes at all.
+    #[default]
+    Plain,
+    /// For a terminal.
+    Colour,
+}
+
+impl Paint {
+    fn apply(self, verdict: Verdict, text: impl Display) -> String {
+        let code = match verdict {
+            Verdict::Pass => 32,
+            Verdict::Flaky => 33,
+            Verdict::Fail => 31,
+            Verdict::Infra => 35,
+            Verdict::Skip => 36,
+            Verdict::NotRun => 90,
+        };
+        match self {
+            Self::Plain => text.to_string(),
+            Self::Colour => format!("\x1b[1;{code}m{text}\x1b[0m"),
+        }
+    }
+}
+
+/// Renders the summary, with a newline at its end.
+pub(crate) fn render(run: &Run, paint: Paint) -> String {
+    let mut out = String::new();
+    for verdict in [Verdict::Flaky, Verdict::Infra, Verdict::Fail] {
+        for case in run.cases.iter().filter(|case| case.verdict == verdict) {
+            failing(&mut out, run, case, paint);
+        }
+    }
+    grouped(&mut out, run, Verdict::Skip, paint);
+    grouped(&mut out, run, Verdict::NotRun, paint);
+    for (case, text) in troubles(run) {
+        let _ = writeln!(out, "teardown of {}: {text}", case.planned.id);
+    }
+    for note in &run.notes {
+        let _ = writeln!(out, "note: {note}");
+    }
+    for defect in &run.defects {
+        let _ = writeln!(out, "defect of wheeltap: {defect}");
+    }
+    last_line(&mut out, run, paint);
+    out
+}
+
+/// A case that has something to explain: its name, the cause, where to look.
+fn failing(out: &mut String, run: &Run, case: &CaseResult, paint: Paint) {
+    let word = paint.apply(case.verdict, format_args!("{:5}", case.verdict));
+    let _ = writeln!(out, "{word}  {} ({})", case.planned.id, human(case.seconds));
+    let Some(attempt) = case.telling_attempt() else { return };
+    let _ = write!(out, "       {}", attempt.headline());
+    if let Some(failure) = &attempt.failure {
+        let _ = write!(out, " ({}, {})", failure.class, failure.phase);
+    }
+    if case.attempts.len() > 1 {
+        let _ = write!(out, " in attempt {} of {}", attempt.number, case.attempts.len());
+    }
+    // The whole path, so that it can be pasted.
+    let path = run.dir.join(attempt.evidence.first().unwrap_or(&attempt.dir));
+    let _ = writeln!(out, "\n       {}", path.display());
+}
+
+/// Cases with one verdict, by reason, the most frequent reason first.
+fn grouped(out: &mut String, run: &Run, verdict: Verdict, paint: Paint) {
+    /// Names listed per reason; beyond them a number says more.
+    const NAMES: usize = 3;
+
+    let mut reasons: BTreeMap<&str, Vec<&CaseResult>> = BTreeMap::new();
+    for case in run.cases.iter().filter(|case| case.verdict == verdict) {
+        reasons.entry(case.reason.as_deref().unwrap_or_default()).or_default().push(case);
+    }
+    let mut reasons: Vec<_> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(_, cases)| std::cmp::Reverse(cases.len()));
+    for (reason, cases) in reasons {
+        let names: Vec<_> =
+            cases.iter().take(NAMES).map(|case| case.planned.id.to_string()).collect();
+        let more = match cases.len().saturating_sub(NAMES) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let word = paint.apply(verdict, format_args!("{verdict:7}"));
+        let _ = writeln!(out, "{word}  {}{more}: {reason}", names.join(", "));
+    }
+}
+
+fn troubles(run: &Run) -> impl Iterator<Item = (&CaseResult, &str)> {
+    run.cases.iter().flat_map(|case| {
+        let moments = case.attempts.iter().flat_map(|attempt| &attempt.timeline);
+        moments.filter_map(move |moment| match &moment.what {
+            Happening::Trouble { text } => Some((case, &**text)),
+            _ => None,
+        })
+    })
+}
+
+/// `all passed: 12 pass, 1 skip of 13 in 3 min 12 s; image …; …/junit.xml`.
+fn last_line(out: &mut String, run: &Run, paint: Paint) {
+    let outcome = run.outcome();
+    let colour = match outcome {
+        Outcome::AllPassed => Verdict::Pass,
+        Outcome::FlakyOnly => Verdict::Flaky,
+        Outcome::InfraFailure => Verdict::Infra,
+        _ => Verdict::Fail,
+    };
+    let counts = run.counts();
+    let words: Vec<_> = Verdict::ALL
+        .into_iter()
+        .filter(|verdict| counts.get(*verdict) > 0)
+        .map(|verdict| format!("{} {verdict}", counts.get(verdict)))
+        .collect();
+    let words = if words.is_empty() { "no case was planned".to_owned() } else { words.join(", ") };
+    let _ = writeln!(
+        out,
+        "{}: {words} in {}; {} {}; {}",
+        paint.apply(colour, outcome),
+        human(run.seconds),
+        run.plan.image.name,
+        run.plan.image.version,
+        run.dir.join(JUNIT_FILE).display()
+    );
+}
+
+/// A duration as people say it: `4.2 s`, `3 min 12 s`, `2 h 5 min`.
+fn human(seconds: f64) -> String {
+    // Saturating, so that nonsense in a log can't do worse than look odd.
+    let whole = seconds.round() as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}

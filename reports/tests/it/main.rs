@@ -1,0 +1,9 @@
+//! Runs as a harness writes them, and what is said about them.
+
+// The attribute tells clippy that helpers are test code as well.
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod loading;
+#[cfg(test)]
+mod reports;

@@ -1,0 +1,188 @@
+//! Every view of every kind of run, as golden files. `INSTA_UPDATE=always` renews them.
+
+use crate::fixture::{BIOS, Fixture, UEFI, failure};
+use quick_junit::Report;
+use wheeltap_reports::{
+    CaseId, Event, FailureClass, Format, JUNIT_FILE, Outcome, Paint, Phase, Severity, Verdict,
+    write_all,
+};
+
+/// Compares all three views with their golden files, and demands that the XML can be read back.
+fn golden(name: &str, fixture: &Fixture) {
+    let junit = fixture.render(Format::Junit);
+    Report::deserialize_from_str(&junit).unwrap();
+    insta::assert_snapshot!(format!("{name}.junit"), junit);
+    insta::assert_snapshot!(format!("{name}.json"), fixture.render(Format::Json));
+    insta::assert_snapshot!(format!("{name}.text"), fixture.render(Format::Text(Paint::Plain)));
+}
+
+#[test]
+fn all_pass() {
+    let mut run = Fixture::new(&[("boot.multi-user", BIOS), ("boot.multi-user", UEFI)]);
+    run.start().pass(("boot.multi-user", UEFI)).pass(("boot.multi-user", BIOS));
+    run.finish(Outcome::AllPassed);
+    golden("all_pass", &run);
+}
+
+fn failures_of_each_kind() -> Fixture {
+    let cases = [
+        ("boot.panic", UEFI),
+        ("ignition.files", UEFI),
+        ("test.wrong", UEFI),
+        ("cloud.quota", UEFI),
+        ("engine.lost", UEFI),
+        ("reboot.clean", BIOS),
+        ("power.off", BIOS),
+        ("update.late", BIOS),
+        ("storage.swap", BIOS),
+    ];
+    let mut run = Fixture::new(&cases).skip("needs a second disk, and the platform has none");
+    let panic = "Kernel panic - not syncing: VFS: Unable to mount root fs";
+    run.start()
+        .fail(cases[0], failure(FailureClass::Product, Phase::Boot, "kernel-panic", panic))
+        .fail(
+            cases[1],
+            failure(
+                FailureClass::Product,
+                Phase::Ignite,
+                "ignition-files",
+                "Ignition failed in stage files: /etc/foo: no such user",
+            ),
+        )
+        .fail(cases[2], failure(FailureClass::Test, Phase::Check, "assertion", "expected 3, got 4"))
+        .fail(cases[3], failure(FailureClass::Infra, Phase::Provision, "quota", "quota exceeded"))
+        .fail(cases[4], failure(FailureClass::Harness, Phase::Act, "panic", "index out of bounds"));
+    // Infrastructure first, then the product, then the infrastructure again: the product's fault.
+    run.attempt(
+        cases[5],
+        1,
+        Some(failure(FailureClass::Infra, Phase::Provision, "no-port", "no free port")),
+    )
+    .attempt(
+        cases[5],
+        2,
+        Some(failure(FailureClass::Product, Phase::Act, "no-reboot", "boot_id is the same")),
+    )
+    .attempt(
+        cases[5],
+        3,
+        Some(failure(FailureClass::Infra, Phase::Reach, "ssh", "connection refused")),
+    )
+    .push(Event::TeardownTrouble {
+        case: CaseId::new(cases[5].0, cases[5].1),
+        attempt: 3,
+        text: "the process 4711 is still there; `wheeltap gc qemu` removes it".into(),
+    })
+    .end(cases[5], Verdict::Fail);
+    run.push(Event::CaseEnded {
+        case: CaseId::new(cases[6].0, cases[6].1),
+        verdict: Verdict::Skip,
+        reason: Some("the guest has no ACPI".into()),
+        seconds: 1.5,
+    });
+    run.push(Event::CaseEnded {
+        case: CaseId::new(cases[7].0, cases[7].1),
+        verdict: Verdict::NotRun,
+        reason: Some("the run's budget was spent".into()),
+        seconds: 0.0,
+    });
+    run.push(Event::Note { text: "KVM is not usable here; TCG is about 10 times slower".into() });
+    run.finish(Outcome::HarnessDefect);
+    run
+}
+
+#[test]
+fn each_kind_of_failure() {
+    let run = failures_of_each_kind();
+    golden("failures", &run);
+    insta::assert_snapshot!("failures.colour", run.render(Format::Text(Paint::Colour)));
+}
+
+#[test]
+fn flaky() {
+    let case = ("reboot.clean", UEFI);
+    let mut run = Fixture::new(&[case]);
+    let cause = failure(FailureClass::Product, Phase::Reach, "ssh", "connection refused");
+    run.start().attempt(case, 1, Some(cause)).attempt(case, 2, None);
+    // Whatever the writer claims, an attempt that failed isn't hidden.
+    run.end(case, Verdict::Pass).finish(Outcome::FlakyOnly);
+    golden("flaky", &run);
+}
+
+#[test]
+fn killed() {
+    let cases =
+        [("boot.multi-user", UEFI), ("boot.slow", UEFI), ("boot.late", UEFI), ("boot.later", UEFI)];
+    let mut run = Fixture::new(&cases);
+    run.start().pass(cases[0]);
+    let case = CaseId::new(cases[1].0, cases[1].1);
+    run.push(Event::AttemptStarted { case, attempt: 1, dir: "cells/x/attempt-1".into() });
+    golden("killed", &run);
+}
+
+#[test]
+fn interrupted() {
+    let cases = [("boot.multi-user", UEFI), ("boot.slow", UEFI)];
+    let mut run = Fixture::new(&cases);
+    run.start().pass(cases[0]);
+    run.push(Event::RunInterrupted { signal: "SIGINT".into() }).finish(Outcome::Interrupted);
+    golden("interrupted", &run);
+}
+
+#[test]
+fn hostile() {
+    let case = ("boot.hostile", UEFI);
+    let nasty = "\x1b[31mred\x1b[0m \0\x08 🚂 \u{fffd} ]]> <![CDATA[ & \"quoted\" \u{ffff}\u{202e}";
+    let mut run = Fixture::new(&[case]);
+    let mut cause = failure(FailureClass::Product, Phase::Boot, "kernel-panic", nasty);
+    cause.headline = format!("{nasty}\nsecond line {}", "é".repeat(300));
+    cause.detail = format!("{nasty}\r\n\ttab\n\x1b]0;title never ended\n</failure>&amp;");
+    run.start().fail(case, cause);
+    let id = CaseId::new(case.0, case.1);
+    run.push(Event::Step { case: id.clone(), attempt: 1, text: format!("{nasty}\n{nasty}") });
+    run.push(Event::ConsoleHit {
+        case: id,
+        attempt: 1,
+        rule: "oops".into(),
+        severity: Severity::Warn,
+        text: nasty.into(),
+        line: 1,
+        boot: 2,
+    });
+    run.push(Event::Note { text: nasty.into() }).finish(Outcome::ProductFailure);
+    golden("hostile", &run);
+}
+
+#[test]
+fn a_megabyte_of_output_is_cut() {
+    let case = ("boot.chatty", UEFI);
+    let mut run = Fixture::new(&[case]);
+    let mut cause = failure(FailureClass::Product, Phase::Boot, "chatty", "it talks too much");
+    cause.detail =
+        format!("the beginning\n{}\nthe end", "\x1b[1mблаблабла\x1b[0m\n".repeat(60_000));
+    run.start().fail(case, cause);
+    for format in [Format::Junit, Format::Json] {
+        let report = run.render(format);
+        assert!(report.len() < 60_000, "{} bytes", report.len());
+        for part in ["the beginning", "bytes left out", "the end"] {
+            assert!(report.contains(part), "{part}");
+        }
+    }
+}
+
+#[test]
+fn nothing_was_planned() {
+    let mut run = Fixture::new(&[]);
+    run.start().finish(Outcome::NothingRan);
+    golden("nothing", &run);
+}
+
+#[test]
+fn junit_lies_in_the_run_directory() {
+    let run = failures_of_each_kind();
+    let loaded = write_all(run.write().dir.path()).unwrap();
+    assert_eq!(loaded.counts().fail, 4);
+    let xml = std::fs::read_to_string(run.dir.path().join(JUNIT_FILE)).unwrap();
+    let report = Report::deserialize_from_str(&xml).unwrap();
+    assert_eq!((report.tests, report.failures, report.errors, report.skipped), (9, 4, 3, 2));
+}
