@@ -1,0 +1,235 @@
+//! QEMU's command line: one small pure function per concern.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use crate::{Accelerator, ExtraDisk, Hardware};
+
+/// Everything the command line depends on.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    pub(crate) accelerator: Accelerator,
+    pub(crate) hardware: Hardware,
+    /// The machine's own disk, a qcow2 overlay on the image.
+    pub(crate) disk: PathBuf,
+    /// Files of the extra disks, in the order of `hardware.disks`.
+    pub(crate) extra_disks: Vec<PathBuf>,
+    pub(crate) fw_cfg_key: String,
+    pub(crate) ignition: PathBuf,
+    pub(crate) console: PathBuf,
+    pub(crate) qmp_socket: PathBuf,
+    /// OVMF's code and this machine's copy of its variables, for UEFI.
+    pub(crate) ovmf: Option<(PathBuf, PathBuf)>,
+}
+
+impl Launch {
+    /// The arguments after the program name.
+    pub(crate) fn args(&self) -> Vec<OsString> {
+        [
+            machine(self.accelerator),
+            size(&self.hardware),
+            firmware(self.ovmf.as_ref()),
+            system_disk(&self.disk),
+            extra_disks(&self.hardware.disks, &self.extra_disks),
+            network(),
+            extra_networks(self.hardware.extra_nics),
+            console(&self.console),
+            screen(),
+            qmp(&self.qmp_socket),
+            entropy(),
+            ignition(&self.fw_cfg_key, &self.ignition),
+        ]
+        .concat()
+    }
+}
+
+fn words<const N: usize>(words: [&str; N]) -> Vec<OsString> {
+    words.into_iter().map(OsString::from).collect()
+}
+
+/// `option,KEY=VALUE` with the value's commas doubled, as QEMU's option parser wants them.
+fn path_option(before: &str, path: &Path, after: &str) -> OsString {
+    // A path of ours that isn't UTF-8 can only come from the user's --out; the loss is visible in qemu.args.
+    let path = path.to_string_lossy().replace(',', ",,");
+    OsString::from(format!("{before}{path}{after}"))
+}
+
+fn machine(accelerator: Accelerator) -> Vec<OsString> {
+    let (accel, cpu) = match accelerator {
+        // The host's own CPU: nothing is emulated, and Flatcar's images may use what it has.
+        Accelerator::Kvm => ("kvm", "host"),
+        // One host thread per vCPU. `max` without five-level paging, which only makes software page walks longer.
+        Accelerator::Tcg => ("tcg,thread=multi", "max,la57=off"),
+    };
+    // No configuration files and no default devices: the machine is what stands here, on every host.
+    let mut args = words(["-accel", accel, "-machine", "q35", "-cpu", cpu]);
+    args.extend(words(["-nodefaults", "-no-user-config", "-display", "none"]));
+    args
+}
+
+fn size(hardware: &Hardware) -> Vec<OsString> {
+    let (cpus, memory) = (hardware.cpus.to_string(), hardware.memory_mib.to_string());
+    words(["-smp", &cpus, "-m", &memory])
+}
+
+fn firmware(ovmf: Option<&(PathBuf, PathBuf)>) -> Vec<OsString> {
+    let Some((code, variables)) = ovmf else {
+        // SeaBIOS is what q35 starts by itself.
+        return Vec::new();
+    };
+    vec![
+        "-drive".into(),
+        path_option("if=pflash,format=raw,unit=0,readonly=on,file=", code, ""),
+        "-drive".into(),
+        path_option("if=pflash,format=raw,unit=1,file=", variables, ""),
+    ]
+}
+
+fn system_disk(disk: &Path) -> Vec<OsString> {
+    vec![
+        "-drive".into(),
+        // The overlay dies with the machine, so the host need not flush it (cache=unsafe). The guest's own flushes still
+        // order its writes within QEMU, so a reset or a panic of the guest loses nothing that it had flushed.
+        path_option("if=none,id=disk0,format=qcow2,cache=unsafe,discard=unmap,file=", disk, ""),
+        "-device".into(),
+        "virtio-blk-pci,drive=disk0,bootindex=1".into(),
+    ]
+}
+
+fn extra_disks(disks: &[ExtraDisk], files: &[PathBuf]) -> Vec<OsString> {
+    let mut args = Vec::new();
+    for (n, (disk, file)) in disks.iter().zip(files).enumerate() {
+        let n = n + 1;
+        args.push("-drive".into());
+        let before = format!("if=none,id=disk{n},format=qcow2,cache=unsafe,discard=unmap,file=");
+        args.push(path_option(&before, file, ""));
+        args.push("-device".into());
+        // The serial gives the disk a stable name in the guest: /dev/disk/by-id/virtio-SERIAL.
+        args.push(format!("virtio-blk-pci,drive=disk{n},serial={}", disk.serial).into());
+    }
+    args
+}
+
+fn network() -> Vec<OsString> {
+    words([
+        "-netdev",
+        // Port 0: QEMU asks the kernel for a free one, so there is no race for it; it is read back over QMP.
+        "user,id=net0,hostfwd=tcp:127.0.0.1:0-:22",
+        "-device",
+        // No option ROM: nothing boots from the network, and the firmware starts sooner.
+        "virtio-net-pci,netdev=net0,romfile=",
+    ])
+}
+
+fn extra_networks(count: u32) -> Vec<OsString> {
+    (1..=count)
+        .flat_map(|n| {
+            [
+                OsString::from("-netdev"),
+                // Networks of their own, cut off from the host: only the number of cards matters.
+                OsString::from(format!("user,id=net{n},restrict=on")),
+                OsString::from("-device"),
+                OsString::from(format!("virtio-net-pci,netdev=net{n},romfile=")),
+            ]
+        })
+        .collect()
+}
+
+fn console(file: &Path) -> Vec<OsString> {
+    vec![
+        "-chardev".into(),
+        // QEMU itself writes the file: what the guest said is kept even if wheeltap is killed.
+        path_option("file,id=console,path=", file, ""),
+        "-serial".into(),
+        "chardev:console".into(),
+    ]
+}
+
+fn screen() -> Vec<OsString> {
+    // Without a display adapter there is nothing to take a screenshot of.
+    words(["-device", "VGA"])
+}
+
+fn qmp(socket: &Path) -> Vec<OsString> {
+    vec!["-qmp".into(), path_option("unix:", socket, ",server=on,wait=off")]
+}
+
+fn entropy() -> Vec<OsString> {
+    words([
+        "-object",
+        // urandom never blocks; a guest that waits for entropy would wait for the host's.
+        "rng-random,id=rng0,filename=/dev/urandom",
+        "-device",
+        "virtio-rng-pci,rng=rng0",
+    ])
+}
+
+fn ignition(key: &str, config: &Path) -> Vec<OsString> {
+    vec!["-fw_cfg".into(), path_option(&format!("name={key},file="), config, "")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Firmware;
+
+    fn launch(accelerator: Accelerator, hardware: Hardware) -> Launch {
+        let uefi = hardware.firmware == Firmware::Uefi;
+        Launch {
+            accelerator,
+            extra_disks: (1..=hardware.disks.len())
+                .map(|n| PathBuf::from(format!("/out/m1/disk{n}.qcow2")))
+                .collect(),
+            hardware,
+            disk: "/out/m1/disk.qcow2".into(),
+            fw_cfg_key: "opt/org.flatcar-linux/config".into(),
+            ignition: "/out/m1/ignition.json".into(),
+            console: "/out/m1/console.log".into(),
+            qmp_socket: "/run/wheeltap-1/qmp".into(),
+            ovmf: uefi.then(|| ("/usr/share/OVMF/CODE.fd".into(), "/out/m1/vars.fd".into())),
+        }
+    }
+
+    /// One option per line, so that a change shows as a change of that line.
+    fn lines(launch: &Launch) -> String {
+        let mut text = String::new();
+        for arg in launch.args() {
+            let arg = arg.into_string().unwrap();
+            text.push_str(if arg.starts_with('-') { "\n" } else { " " });
+            text.push_str(&arg);
+        }
+        text
+    }
+
+    #[test]
+    fn tcg_bios() {
+        insta::assert_snapshot!(lines(&launch(Accelerator::Tcg, Hardware::default())));
+    }
+
+    #[test]
+    fn kvm_uefi() {
+        let hardware =
+            Hardware { firmware: Firmware::Uefi, cpus: 2, memory_mib: 2048, ..Hardware::default() };
+        insta::assert_snapshot!(lines(&launch(Accelerator::Kvm, hardware)));
+    }
+
+    #[test]
+    fn extra_disks_and_networks() {
+        let disk = |serial: &str| ExtraDisk { serial: serial.into(), size_mib: 64 };
+        let hardware = Hardware {
+            disks: vec![disk("data"), disk("swap")],
+            extra_nics: 2,
+            ..Hardware::default()
+        };
+        insta::assert_snapshot!(lines(&launch(Accelerator::Tcg, hardware)));
+    }
+
+    #[test]
+    fn commas_in_paths_are_doubled() {
+        let mut launch = launch(Accelerator::Tcg, Hardware::default());
+        launch.disk = "/out/a,b/disk.qcow2".into();
+        assert!(lines(&launch).contains("file=/out/a,,b/disk.qcow2"));
+    }
+}

@@ -1,0 +1,383 @@
+//! One QEMU process: started, watched, ended.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use qapi::qmp;
+use tokio::{
+    process::{Child, Command},
+    sync::{mpsc, watch},
+};
+
+use super::{
+    args::Launch,
+    disk,
+    qmp::{Qmp, Seen},
+};
+use crate::{
+    Interrupt, Interrupter, Interruption, Machine, MachineExit, MachineSpec, PlatformError,
+    WaitError, wait_for,
+};
+
+/// From the start of the process to the first answer on QMP. QEMU needs a tenth of a second; the rest is for hosts
+/// that are starved or whose disk is slow.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Ending a process by SIGKILL takes as long as the kernel needs to free its memory.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+
+/// A machine in a QEMU process of its own.
+pub(crate) struct QemuMachine {
+    name: String,
+    console: PathBuf,
+    ssh_address: SocketAddr,
+    interrupter: Interrupter,
+    expect_exit: Arc<AtomicBool>,
+    qmp: Arc<Qmp>,
+    exited: watch::Receiver<Option<MachineExit>>,
+    kill: mpsc::Sender<()>,
+    /// What is removed with the machine: its files, and the directory that holds the QMP socket.
+    made: Mutex<(DisposableFiles, Option<tempfile::TempDir>)>,
+}
+
+/// Writes the evidence that exists before a machine does, makes its disks, and starts QEMU.
+pub(crate) async fn start(
+    program: &Path,
+    mut launch: Launch,
+    spec: MachineSpec,
+    ovmf_variables: Option<&Path>,
+) -> Result<QemuMachine, PlatformError> {
+    let disposable = DisposableFiles::new(&launch);
+    let written = |file: &Path| {
+        let file = file.to_path_buf();
+        move |error: io::Error| {
+            PlatformError::infra(format!("can't write {}: {error}", file.display()))
+        }
+    };
+    fs::write(&launch.ignition, &spec.ignition).map_err(written(&launch.ignition))?;
+    // QEMU would make it, but a watcher that starts first must find it.
+    fs::File::create(&launch.console).map_err(written(&launch.console))?;
+    disk::create_overlay(&spec.image, &launch.disk).await?;
+    disk::apply_patches(&launch.disk, &spec.patches).await?;
+    for (extra, file) in launch.hardware.disks.iter().zip(&launch.extra_disks) {
+        disk::create_empty(file, extra.size_mib).await?;
+    }
+    if let (Some(template), Some((_, variables))) = (ovmf_variables, &launch.ovmf) {
+        fs::copy(template, variables).map_err(written(variables))?;
+    }
+    let runtime_directory = runtime_directory()?;
+    launch.qmp_socket = runtime_directory.path().join("qmp");
+
+    let args = launch.args();
+    let command_line = command_line(program, &args);
+    let args_file = spec.evidence.join("qemu.args");
+    fs::write(&args_file, &command_line).map_err(written(&args_file))?;
+    let stderr_file = spec.evidence.join("qemu.stderr");
+    let stderr = fs::File::create(&stderr_file).map_err(written(&stderr_file))?;
+    let mut child = spawn(program, &args, stderr)?;
+
+    // From here on the process is owned by `child` (killed on drop) until its guardian task takes over.
+    let connected = tokio::select! {
+        connected = Qmp::connect(&launch.qmp_socket, spec.evidence.join("qmp.jsonl")) => Ok(connected),
+        status = child.wait() => Err(PlatformError::infra(match status {
+            Ok(status) => format!("qemu ended before it could be reached ({status})"),
+            Err(error) => format!("qemu can't be waited for: {error}"),
+        })),
+        () = tokio::time::sleep(START_LIMIT) => Err(PlatformError::infra(format!(
+            "qemu gave no QMP answer within {} s", START_LIMIT.as_secs()
+        ))),
+    };
+    let with_evidence = |error: PlatformError| {
+        let said = last_words(&stderr_file);
+        PlatformError::infra(format!("{}{said}\nits command was:\n{command_line}", error.message))
+    };
+    let qmp = Arc::new(connected.map_err(with_evidence)?);
+    let port = qmp.forwarded_ssh_port().await.map_err(with_evidence)?;
+
+    let interrupter = Interrupter::new();
+    let expect_exit = Arc::new(AtomicBool::new(false));
+    let (kill, kill_requests) = mpsc::channel(1);
+    let (exit_sender, exited) = watch::channel(None);
+    tokio::spawn(guard(Guardian {
+        child,
+        kill_requests,
+        qmp: Arc::clone(&qmp),
+        stderr_file,
+        interrupter: interrupter.clone(),
+        expect_exit: Arc::clone(&expect_exit),
+        exited: exit_sender,
+    }));
+    Ok(QemuMachine {
+        name: spec.name,
+        console: launch.console,
+        ssh_address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        interrupter,
+        expect_exit,
+        qmp,
+        exited,
+        kill,
+        made: Mutex::new((disposable, Some(runtime_directory))),
+    })
+}
+
+/// Files that live no longer than the machine: its disks and firmware variables.
+struct DisposableFiles(Vec<PathBuf>);
+
+impl DisposableFiles {
+    fn new(launch: &Launch) -> Self {
+        let variables = launch.ovmf.as_ref().map(|(_, variables)| variables.clone());
+        let mut files = vec![launch.disk.clone()];
+        files.extend(launch.extra_disks.iter().cloned());
+        files.extend(variables);
+        Self(files)
+    }
+
+    /// Removes them, and says what could not be removed.
+    fn remove(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.0)
+            .into_iter()
+            .filter_map(|file| match fs::remove_file(&file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Some(format!("{} ({error})", file.display()))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+impl Drop for DisposableFiles {
+    fn drop(&mut self) {
+        // Where QEMU still has them open it is about to die, and unlinking first does no harm.
+        self.remove();
+    }
+}
+
+/// A private directory for the QMP socket. Not in the run directory, whose path may be longer than the 108 bytes that
+/// a socket's address can hold (unix(7)).
+fn runtime_directory() -> Result<tempfile::TempDir, PlatformError> {
+    let parent = std::env::temp_dir();
+    tempfile::Builder::new().prefix("wheeltap-").tempdir_in(&parent).map_err(|error| {
+        PlatformError::infra(format!(
+            "can't make a directory for sockets in {}: {error}; set TMPDIR to a writable directory",
+            parent.display()
+        ))
+    })
+}
+
+/// The command as it can be pasted into a shell, one option per line.
+fn command_line(program: &Path, args: &[OsString]) -> String {
+    let mut text = program.to_string_lossy().into_owned();
+    for arg in args {
+        let arg = arg.to_string_lossy();
+        text.push_str(if arg.starts_with('-') { " \\\n  " } else { " " });
+        text.push_str(&crate::ssh::quote(&arg));
+    }
+    text.push('\n');
+    text
+}
+
+fn spawn(program: &Path, args: &[OsString], stderr: fs::File) -> Result<Child, PlatformError> {
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(stderr)
+        // A group of its own: Ctrl-C in the terminal reaches wheeltap only, which then tears down in order.
+        .process_group(0)
+        .kill_on_drop(true);
+    let parent = rustix::process::getpid();
+    // SAFETY: prctl(2) and getppid(2) are async-signal-safe, and the closure allocates nothing.
+    #[expect(unsafe_code, reason = "there is no safe interface to prctl between fork and exec")]
+    unsafe {
+        command.pre_exec(move || {
+            // QEMU dies with wheeltap, even by SIGKILL. The signal is tied to the *thread* that forks: this runs on
+            // a runtime worker or on the main thread, both of which live as long as the runtime.
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+            // If wheeltap died between fork and prctl, nobody would send that signal any more.
+            if rustix::process::getppid() != Some(parent) {
+                return Err(io::Error::other("wheeltap is gone"));
+            }
+            Ok(())
+        });
+    }
+    command.spawn().map_err(|error| {
+        PlatformError::infra(match error.kind() {
+            io::ErrorKind::NotFound => {
+                format!("{} is not installed: apt-get install qemu-system-x86", program.display())
+            }
+            _ => format!("{} can't be started: {error}", program.display()),
+        })
+    })
+}
+
+/// The end of QEMU's standard error, for messages.
+fn last_words(stderr_file: &Path) -> String {
+    let text = fs::read(stderr_file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    match text.trim() {
+        "" => String::new(),
+        text => format!(": {text}"),
+    }
+}
+
+struct Guardian {
+    child: Child,
+    kill_requests: mpsc::Receiver<()>,
+    qmp: Arc<Qmp>,
+    stderr_file: PathBuf,
+    interrupter: Interrupter,
+    expect_exit: Arc<AtomicBool>,
+    exited: watch::Sender<Option<MachineExit>>,
+}
+
+/// Owns the process: kills it when asked to (or when the machine is dropped), reaps it, and tells everybody how it ended.
+async fn guard(mut guardian: Guardian) {
+    let mut killed = false;
+    let status = tokio::select! {
+        status = guardian.child.wait() => status,
+        // `None` means that the machine was dropped; both end the process.
+        _ = guardian.kill_requests.recv() => {
+            killed = true;
+            let _ = guardian.child.start_kill();
+            guardian.child.wait().await
+        }
+    };
+    guardian.qmp.drained().await;
+    let exit = match guardian.qmp.seen().ended() {
+        _ if killed => MachineExit::Quit,
+        Some(exit) => exit,
+        None => MachineExit::Died {
+            how: match status {
+                Ok(status) => {
+                    format!("qemu ended by itself ({status}){}", last_words(&guardian.stderr_file))
+                }
+                Err(error) => format!("qemu can't be waited for: {error}"),
+            },
+        },
+    };
+    if !guardian.expect_exit.load(Ordering::SeqCst) {
+        guardian.interrupter.raise(Interruption::MachineExited { how: exit.to_string() });
+    }
+    guardian.exited.send_replace(Some(exit));
+}
+
+#[async_trait]
+impl Machine for QemuMachine {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn interrupter(&self) -> &Interrupter {
+        &self.interrupter
+    }
+
+    fn ssh_address(&self) -> SocketAddr {
+        self.ssh_address
+    }
+
+    fn console_log(&self) -> Option<&Path> {
+        Some(&self.console)
+    }
+
+    fn resets(&self) -> u32 {
+        Seen::resets(self.qmp.seen())
+    }
+
+    fn expect_exit(&self) {
+        self.expect_exit.store(true, Ordering::SeqCst);
+    }
+
+    async fn power_button(&self) -> Result<(), PlatformError> {
+        self.qmp.execute(qmp::system_powerdown {}).await.map(drop)
+    }
+
+    async fn reset(&self) -> Result<(), PlatformError> {
+        self.qmp.execute(qmp::system_reset {}).await.map(drop)
+    }
+
+    async fn pause(&self) -> Result<(), PlatformError> {
+        self.qmp.execute(qmp::stop {}).await.map(drop)
+    }
+
+    async fn resume(&self) -> Result<(), PlatformError> {
+        self.qmp.execute(qmp::cont {}).await.map(drop)
+    }
+
+    async fn status(&self) -> Result<String, PlatformError> {
+        let status = self.qmp.execute(qmp::query_status {}).await?.status;
+        Ok(serde_json::to_value(status)
+            .ok()
+            .and_then(|status| status.as_str().map(str::to_owned))
+            .unwrap_or_else(|| format!("{status:?}")))
+    }
+
+    async fn screenshot(&self, file: &Path) -> Result<(), PlatformError> {
+        let command = qmp::screendump {
+            filename: file.to_string_lossy().into_owned(),
+            device: None,
+            head: None,
+            format: Some(qmp::ImageFormat::png),
+        };
+        self.qmp.execute(command).await.map(drop)
+    }
+
+    async fn wait_exit(&self, limit: Duration) -> Result<MachineExit, WaitError> {
+        let mut exited = self.exited.clone();
+        let ended = async {
+            match exited.wait_for(Option::is_some).await {
+                Ok(exit) => exit.clone().unwrap_or(MachineExit::Quit),
+                Err(_) => MachineExit::Died { how: "its guardian task is gone".into() },
+            }
+        };
+        // Fatal lines and cancellation are raised on the same source, so a scenario that waits for the end after a
+        // provoked panic says so with `expect` first.
+        wait_for("the machine to end", limit, &self.interrupter.listen(), ended).await
+    }
+
+    async fn destroy(&self) -> Result<(), PlatformError> {
+        self.expect_exit();
+        // A full channel or a closed one both mean that the kill is under way.
+        let _ = self.kill.try_send(());
+        let mut exited = self.exited.clone();
+        let never = Interrupt::never();
+        wait_for("qemu to die", KILL_LIMIT, &never, exited.wait_for(Option::is_some))
+            .await
+            .map_err(|error| PlatformError::infra(error.to_string()))?
+            .ok();
+        let mut left = Vec::new();
+        if let Ok(mut made) = self.made.lock() {
+            let (files, directory) = &mut *made;
+            left = files.remove();
+            if let Some(directory) = directory.take() {
+                let path = directory.path().to_path_buf();
+                if let Err(error) = directory.close() {
+                    left.push(format!("{} ({error})", path.display()));
+                }
+            }
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        Err(PlatformError::infra(format!("left behind, remove by hand: {}", left.join(", "))))
+    }
+}
+
+impl Drop for QemuMachine {
+    fn drop(&mut self) {
+        // The guardian kills the process when `kill` is dropped; that end is wanted.
+        self.expect_exit();
+    }
+}
