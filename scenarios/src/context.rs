@@ -1,0 +1,213 @@
+//! What a scenario's body is given: machines to boot, facts about the image, and a timeline to write to.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use tokio_util::sync::CancellationToken;
+use wheeltap_platforms::{Class, Hardware, Platform, ssh::SshKey};
+
+use crate::{
+    failure::{Failure, Phase, Result},
+    fault::Fault,
+    guest::Guest,
+    ignition::{Config, Fragment, Merge},
+    limits::Limits,
+    live::{LiveMachine, Start},
+    observer::Observer,
+    profile::{Profile, Slots},
+    scenario::Scenario,
+    shared::SharedMachine,
+    watch::Rules,
+};
+
+/// What is the same for every attempt of a run.
+pub struct World {
+    /// Where machines come from.
+    pub platform: Arc<dyn Platform>,
+    /// What is known about the OS family.
+    pub profile: Profile,
+    /// The image's disk; only read. Empty where the platform boots nothing.
+    pub image: PathBuf,
+    /// The version that the image says it is, where that is known.
+    pub image_version: Option<String>,
+    /// The user's own config.
+    pub config: Option<Config>,
+    /// Logs in.
+    pub key: SshKey,
+    /// The public half, for the config; `None` if the machine has it already.
+    pub public_key: Option<String>,
+    /// Who logs in.
+    pub user: String,
+    /// What to look for on consoles.
+    pub rules: Rules,
+    /// Ends everything.
+    pub cancel: CancellationToken,
+}
+
+impl World {
+    /// Time limits on this platform.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits::new(self.platform.slowness())
+    }
+
+    /// The config that a machine gets: the user's own, the fragments, the fault's, and the key, in this order, so that
+    /// later ones win.
+    ///
+    /// # Errors
+    /// If the user's config can't be merged for this image.
+    pub fn ignition(&self, fragments: &[&Fragment], fault: Option<&Fault>) -> Result<Vec<u8>> {
+        let replaced = fault.and_then(super::fault::Fault::config_fragment);
+        let overlay = fault.and_then(super::fault::Fault::ignition_fragment);
+        let mut merge = Merge::new(&self.profile);
+        if let Some(config) = &self.config {
+            merge = merge.user(config);
+        }
+        match &replaced {
+            Some(replaced) => merge = merge.fragment(replaced),
+            None => merge = fragments.iter().copied().fold(merge, Merge::fragment),
+        }
+        if let Some(overlay) = &overlay {
+            merge = merge.fragment(overlay);
+        }
+        if let Some(key) = &self.public_key {
+            merge = merge.ssh_key(key);
+        }
+        merge.build().map_err(|error| {
+            Failure::new(Class::Test, "config", error.to_string()).in_phase(Phase::Provision)
+        })
+    }
+}
+
+/// What a scenario's body is given.
+#[derive(Clone)]
+pub struct Context {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    world: Arc<World>,
+    scenario: &'static Scenario,
+    hardware: Hardware,
+    fault: Option<Fault>,
+    observer: Arc<dyn Observer>,
+    /// Directory of this attempt; each machine has one in it.
+    evidence: PathBuf,
+    /// The machine that others use too.
+    shared: Option<Arc<SharedMachine>>,
+    /// Machines that were started, for the engine to take down.
+    machines: Mutex<Vec<Arc<LiveMachine>>>,
+}
+
+impl Context {
+    /// The context of one attempt. `shared` is a machine that others use too; without it every boot is fresh.
+    #[must_use]
+    pub fn new(
+        world: Arc<World>,
+        scenario: &'static Scenario,
+        hardware: Hardware,
+        fault: Option<Fault>,
+        observer: Arc<dyn Observer>,
+        evidence: PathBuf,
+        shared: Option<Arc<SharedMachine>>,
+    ) -> Self {
+        let machines = Mutex::new(Vec::new());
+        Self {
+            inner: Arc::new(Inner {
+                world,
+                scenario,
+                hardware,
+                fault,
+                observer,
+                evidence,
+                shared,
+                machines,
+            }),
+        }
+    }
+
+    /// What is known about the OS family.
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.inner.world.profile
+    }
+
+    /// The profile's slots.
+    ///
+    /// # Errors
+    /// If there are none, which a scenario that `needs` slots doesn't see.
+    pub fn slots(&self) -> Result<&Slots> {
+        self.profile().slots.as_ref().ok_or_else(|| {
+            Failure::new(Class::Test, "no-slots", "the scenario uses slots without needing them")
+        })
+    }
+
+    /// The version that the image says it is, where that is known.
+    #[must_use]
+    pub fn image_version(&self) -> Option<&str> {
+        self.inner.world.image_version.as_deref()
+    }
+
+    /// Writes a line to the timeline.
+    pub fn step(&self, text: &str) {
+        self.inner.observer.step(text);
+    }
+
+    /// The scenario's machine, reached by SSH.
+    pub async fn boot(&self) -> Result<Guest> {
+        if let Some(shared) = &self.inner.shared {
+            let guest = shared.guest().await?;
+            self.inner.observer.phase(Phase::Act);
+            return Ok(guest);
+        }
+        self.boot_named("m1").await
+    }
+
+    /// A machine of that name, freshly booted and reached by SSH.
+    pub async fn boot_named(&self, name: &str) -> Result<Guest> {
+        let live = self.start(name).await?;
+        self.inner.observer.phase(Phase::Boot);
+        let guest = live.reach(live.limits().boot()).await?;
+        if let Some(fault) = &self.inner.fault {
+            fault.apply(&guest).await?;
+        }
+        self.inner.observer.phase(Phase::Act);
+        Ok(guest)
+    }
+
+    /// Boots a machine that is not expected to come up, and gives what ended its boot; `None` if it did come up.
+    pub async fn boot_expecting_failure(&self) -> Result<Option<Failure>> {
+        match self.boot_named("m1").await {
+            Ok(_) => Ok(None),
+            Err(failure) if failure.is_cancelled() || failure.kind != "console" => Err(failure),
+            Err(failure) => Ok(Some(failure)),
+        }
+    }
+
+    async fn start(&self, name: &str) -> Result<Arc<LiveMachine>> {
+        let inner = &self.inner;
+        let fragment = (inner.scenario.ignition)(self.profile());
+        let fragments: Vec<&Fragment> = fragment.iter().collect();
+        let start = Start {
+            name: name.to_owned(),
+            hardware: inner.hardware.clone(),
+            ignition: inner.world.ignition(&fragments, inner.fault.as_ref())?,
+            patches: inner.fault.iter().filter_map(Fault::disk_patch).collect(),
+            evidence: inner.evidence.join(name),
+            expects: inner.scenario.expects,
+        };
+        let live = LiveMachine::start(&inner.world, start, Arc::clone(&inner.observer)).await?;
+        if let Ok(mut machines) = inner.machines.lock() {
+            machines.push(Arc::clone(&live));
+        }
+        Ok(live)
+    }
+
+    /// The machines that were started; the engine takes them down.
+    #[must_use]
+    pub fn machines(&self) -> Vec<Arc<LiveMachine>> {
+        self.inner.machines.lock().map(|machines| machines.clone()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,14 @@
+//! The guest as a scenario sees it: commands, and a vocabulary of units, files, users, sockets, mounts and slots.
+
+mod command;
+mod files;
+mod network;
+mod power;
+mod storage;
+mod units;
+
+pub use command::{Guest, Run};
+pub use files::{FileFacts, User};
+pub use network::Listener;
+pub use storage::{CommandLine, Mount};
+pub use units::{FailedUnit, UnitState};

@@ -1,0 +1,30 @@
+//! What is checked: the guest vocabulary, the console watch, the catalogue and its faults.
+//!
+//! A [`Scenario`] is a named story. Its body gets a [`Context`], boots machines with it, drives each [`Guest`], and gives
+//! back a [`Failure`] if a promise was broken. Faults ([`Fault`]) prove that it can.
+
+mod catalogue;
+mod context;
+mod failure;
+mod fault;
+pub mod guest;
+pub mod ignition;
+mod journal;
+mod limits;
+mod live;
+mod observer;
+pub mod profile;
+mod scenario;
+mod shared;
+pub mod watch;
+
+pub use catalogue::catalogue;
+pub use context::{Context, World};
+pub use failure::{Failure, Phase, Result};
+pub use fault::{DiskFault, Fault, FaultError};
+pub use guest::Guest;
+pub use limits::Limits;
+pub use live::LiveMachine;
+pub use observer::Observer;
+pub use scenario::{MachineNeed, Needs, Proof, Scenario, Story};
+pub use shared::SharedMachine;

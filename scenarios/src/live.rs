@@ -1,0 +1,264 @@
+//! A machine with everything that watches it: console, journal, SSH.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::task::JoinHandle;
+use wheeltap_platforms::{
+    Capability, Class, DiskPatch, Hardware, Interrupt, Interruption, Machine, MachineSpec,
+    PlatformError,
+    ssh::{Command, Connector, SshLog},
+};
+
+use crate::{
+    context::World,
+    failure::{Failure, Phase, Result},
+    guest::Guest,
+    journal::Journal,
+    limits::Limits,
+    observer::Observer,
+    profile::Profile,
+    watch::{ConsoleWatch, Expectation, Hit, Line},
+};
+
+/// What a machine is started with.
+pub(crate) struct Start {
+    /// Its name, unique in its attempt.
+    pub(crate) name: String,
+    pub(crate) hardware: Hardware,
+    pub(crate) ignition: Vec<u8>,
+    pub(crate) patches: Vec<DiskPatch>,
+    pub(crate) evidence: PathBuf,
+    /// Console rules whose lines the scenario provokes.
+    pub(crate) expects: &'static [&'static str],
+}
+
+/// A machine that runs, and everything that watches it.
+pub struct LiveMachine {
+    machine: Box<dyn Machine>,
+    interrupt: Interrupt,
+    /// `None` where the platform has no console.
+    watch: Option<ConsoleWatch>,
+    /// What the scenario provokes; in force as long as the machine is.
+    _expected: Option<Expectation>,
+    sees_resets: bool,
+    connector: Connector,
+    journal: Journal,
+    evidence: PathBuf,
+    epoch: AtomicU32,
+    limits: Limits,
+    profile: Profile,
+    observer: Arc<dyn Observer>,
+    /// Turns a cancelled run into an interruption of this machine.
+    canceller: JoinHandle<()>,
+}
+
+impl LiveMachine {
+    pub(crate) async fn start(
+        world: &World,
+        start: Start,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Arc<Self>> {
+        observer.phase(Phase::Provision);
+        let evidence = start.evidence;
+        fs::create_dir_all(&evidence).map_err(|error| {
+            PlatformError::infra(format!("can't make {}: {error}", evidence.display()))
+        })?;
+        let spec = MachineSpec {
+            name: start.name,
+            image: world.image.clone(),
+            patches: start.patches,
+            hardware: start.hardware,
+            ignition: start.ignition,
+            fw_cfg_key: world.profile.ignition.fw_cfg_key.clone(),
+            evidence: evidence.clone(),
+        };
+        let machine = tokio::select! {
+            biased;
+            () = world.cancel.cancelled() => return Err(cancelled()),
+            machine = world.platform.start(spec) => machine?,
+        };
+        let interrupter = machine.interrupter().clone();
+        let watch = machine
+            .console_log()
+            .map(|log| ConsoleWatch::start(log, &world.rules, interrupter.clone()));
+        let expected =
+            match &watch {
+                Some(watch) => Some(watch.expect(start.expects).map_err(|error| {
+                    Failure::new(Class::Test, "unknown-rule", error.to_string())
+                })?),
+                None => None,
+            };
+        let cancel = world.cancel.clone();
+        let canceller = tokio::spawn({
+            let interrupter = interrupter.clone();
+            async move {
+                cancel.cancelled().await;
+                interrupter.raise(Interruption::Cancelled);
+            }
+        });
+        let log = SshLog::open(&evidence.join("ssh.log"))?;
+        let connector =
+            Connector::new(machine.ssh_address(), &world.user, world.key.clone()).with_log(log);
+        let interrupt = interrupter.listen();
+        let journal =
+            Journal::new(connector.clone(), evidence.join("journal.log"), interrupt.clone());
+        Ok(Arc::new(Self {
+            interrupt,
+            machine,
+            watch,
+            _expected: expected,
+            sees_resets: world.platform.capabilities().contains(&Capability::Power),
+            connector,
+            journal,
+            evidence,
+            epoch: AtomicU32::new(0),
+            limits: world.limits(),
+            profile: world.profile.clone(),
+            observer,
+            canceller,
+        }))
+    }
+
+    /// Waits until the guest answers on SSH, and begins an epoch.
+    pub(crate) async fn reach(self: &Arc<Self>, limit: Duration) -> Result<Guest> {
+        let reached = self.connector.wait_until_reachable(limit, &self.interrupt).await;
+        let connection = reached.map_err(|error| {
+            let failure = self.explain(error.into());
+            // Ignition's failures are told by their headline; every other cause before the first contact is the boot's.
+            let ignition = failure.headline.starts_with("Ignition");
+            failure.in_phase(if ignition { Phase::Ignite } else { Phase::Boot })
+        })?;
+        let command = Command::new("cat /proc/sys/kernel/random/boot_id", self.limits.command());
+        let boot_id = connection.exec(command).await?.stdout_text().trim().to_owned();
+        self.journal.follow_boot(&boot_id);
+        Ok(Guest { live: Arc::clone(self), connection, boot_id, epoch: self.epoch() })
+    }
+
+    /// A machine that ended because of a fatal line may be noticed before the line is; the line is the better cause.
+    pub fn explain(&self, failure: Failure) -> Failure {
+        if failure.kind != "machine-exited" {
+            return failure;
+        }
+        match self.console_since(0).into_iter().find(Hit::is_fatal) {
+            Some(hit) => {
+                Failure::new(Class::Product, "console", hit.headline).with_detail(&failure.headline)
+            }
+            None => failure,
+        }
+    }
+
+    /// Makes every handle on the guest stale: the machine is about to boot anew.
+    pub(crate) fn end_epoch(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        self.journal.pause();
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn machine(&self) -> &dyn Machine {
+        &*self.machine
+    }
+
+    /// Whether something made waiting on it pointless.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupt.current().is_some()
+    }
+
+    pub(crate) fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(crate) fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    pub(crate) fn observer(&self) -> &dyn Observer {
+        &*self.observer
+    }
+
+    pub(crate) fn sees_resets(&self) -> bool {
+        self.sees_resets
+    }
+
+    pub(crate) fn saw_expected(&self, rule: &str) -> bool {
+        self.watch.as_ref().is_some_and(|watch| {
+            watch.hits_since(0).iter().any(|hit| hit.expected && &*hit.rule == rule)
+        })
+    }
+
+    /// Directory of its evidence.
+    #[must_use]
+    pub fn evidence(&self) -> &Path {
+        &self.evidence
+    }
+
+    /// A position on the console, for [`LiveMachine::console_since`].
+    #[must_use]
+    pub fn console_mark(&self) -> usize {
+        self.watch.as_ref().map_or(0, ConsoleWatch::mark)
+    }
+
+    /// What the console showed since `mark` that nobody had announced, up to this moment.
+    #[must_use]
+    pub fn console_since(&self, mark: usize) -> Vec<Hit> {
+        let Some(watch) = &self.watch else { return Vec::new() };
+        if let Err(error) = watch.drain() {
+            self.observer.trouble(&format!("the console log can't be read to its end: {error}"));
+        }
+        let mut hits = watch.hits_since(mark);
+        hits.retain(|hit| !hit.expected);
+        hits
+    }
+
+    /// The last `n` lines of the console.
+    #[must_use]
+    pub fn console_tail(&self, n: usize) -> Vec<Line> {
+        self.watch.as_ref().map(|watch| watch.tail(n)).unwrap_or_default()
+    }
+
+    /// Takes a picture of the screen, where there is one.
+    pub async fn screenshot(&self, file: &Path) {
+        if self.sees_resets
+            && let Err(error) = self.machine.screenshot(file).await
+        {
+            tracing::info!(%error, "no screenshot");
+        }
+    }
+
+    /// Ends the machine and removes what was made for it.
+    pub async fn destroy(&self) {
+        self.canceller.abort();
+        self.journal.pause();
+        if let Err(error) = self.machine.destroy().await {
+            self.observer.trouble(&error.message);
+        }
+    }
+}
+
+/// Nothing was judged, because the run ended.
+pub(crate) fn cancelled() -> Failure {
+    wheeltap_platforms::WaitError::Interrupted {
+        what: "a machine to start".into(),
+        why: Interruption::Cancelled,
+    }
+    .into()
+}
