@@ -1,0 +1,310 @@
+//! Arguments.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// wheeltap boots an operating-system image and says whether it may leave.
+#[derive(Debug, Parser)]
+#[command(name = "wheeltap", version, about, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Say what is being done (twice: in detail).
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(super) verbose: u8,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run scenarios against an image.
+    #[command(
+        after_help = "Example:\n  wheeltap run 'boot.*' ignition.once --image ./flatcar.img --firmware uefi"
+    )]
+    Run(Box<RunArgs>),
+    /// List scenarios, or faults.
+    #[command(after_help = "Example:\n  wheeltap list 'reboot.*' --json")]
+    List(ListArgs),
+    /// Report on a run, also one that was killed.
+    #[command(after_help = "Example:\n  wheeltap report wheeltap-out/latest --format junit")]
+    Report(ReportArgs),
+    /// Say what this host can run, and how to mend what it can't.
+    #[command(after_help = "Example:\n  wheeltap doctor --json")]
+    Doctor(DoctorArgs),
+    /// Build, list and find images.
+    #[command(after_help = "Example:\n  wheeltap image build --version 4000.1.0")]
+    Image(ImageArgs),
+    /// Apply the console rules to saved logs.
+    #[command(after_help = "Example:\n  wheeltap console-scan console.log")]
+    ConsoleScan(ConsoleScanArgs),
+}
+
+/// Which scenarios.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct SelectArgs {
+    /// Names or globs (`boot.*`); all scenarios if there are none.
+    pub(super) filter: Vec<String>,
+    /// Only scenarios with this tag; may be given several times.
+    #[arg(long)]
+    pub(super) tag: Vec<String>,
+    /// Leave these out; names or globs.
+    #[arg(long, value_name = "FILTER")]
+    pub(super) skip: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
+    /// The image: `reference`, `reference:VERSION`, or a path to a raw or qcow2 disk.
+    #[arg(long, default_value = "reference")]
+    pub(super) image: String,
+    /// The OS family of the image, where the image doesn't say: a name or a TOML file.
+    #[arg(long)]
+    pub(super) profile: Option<String>,
+    /// Where machines come from.
+    #[arg(long, value_enum)]
+    pub(super) platform: Option<PlatformName>,
+    /// Firmware; several make several cells.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "bios")]
+    pub(super) firmware: Vec<FirmwareName>,
+    /// How QEMU runs the guest.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(super) accel: AccelName,
+    /// Your own Ignition config, applied byte for byte before what a scenario adds.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ignition: Option<PathBuf>,
+    /// A machine that already exists: `user@address[:port]`; implies `--platform external`.
+    #[arg(long, value_name = "USER@ADDRESS")]
+    pub(super) host: Option<HostName>,
+    /// Private SSH key for `--host`.
+    #[arg(long, value_name = "FILE", requires = "host")]
+    pub(super) identity: Option<PathBuf>,
+    /// Machines at the same time; `auto` is what memory and CPUs allow.
+    #[arg(short, long, default_value = "auto")]
+    pub(super) jobs: Jobs,
+    /// Put this fault into every case, to see it turn red (see `wheeltap list --faults`).
+    #[arg(long, value_name = "NAME")]
+    pub(super) fault: Option<String>,
+    /// Console rules in place of the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    pub(super) console_rules: Option<PathBuf>,
+    /// Directory for the run's directory.
+    #[arg(long, value_name = "DIR", default_value = "wheeltap-out")]
+    pub(super) out: PathBuf,
+    /// Also write the JUnit report here.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlatformName {
+    /// Machines in QEMU on this host.
+    Qemu,
+    /// One machine that already exists (`--host`).
+    External,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FirmwareName {
+    /// SeaBIOS.
+    Bios,
+    /// OVMF.
+    Uefi,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum AccelName {
+    /// KVM if it really works here, else TCG.
+    Auto,
+    /// The host's virtualisation hardware.
+    Kvm,
+    /// Translation in software.
+    Tcg,
+}
+
+/// How many machines at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Jobs {
+    /// What memory and CPUs allow.
+    Auto,
+    /// This many.
+    Count(usize),
+}
+
+impl std::str::FromStr for Jobs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("auto", _) => Ok(Self::Auto),
+            (_, Ok(0)) | (_, Err(_)) => Err("give a number from 1, or `auto`".to_owned()),
+            (_, Ok(count)) => Ok(Self::Count(count)),
+        }
+    }
+}
+
+/// `user@address[:port]`, resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HostName {
+    pub(super) user: String,
+    pub(super) address: SocketAddr,
+}
+
+impl std::str::FromStr for HostName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        use std::net::ToSocketAddrs as _;
+        let (user, host) = text
+            .rsplit_once('@')
+            .filter(|(user, host)| !user.is_empty() && !host.is_empty())
+            .ok_or("give user@address or user@address:port")?;
+        let bare_ip = host.trim_matches(['[', ']']).parse().map(|ip| SocketAddr::new(ip, 22));
+        let address = match bare_ip {
+            Ok(address) => address,
+            Err(_) => {
+                let with_port =
+                    if host.contains(':') { host.to_owned() } else { format!("{host}:22") };
+                with_port
+                    .to_socket_addrs()
+                    .map_err(|error| format!("{host} can't be resolved: {error}"))?
+                    .next()
+                    .ok_or_else(|| format!("{host} has no address"))?
+            }
+        };
+        Ok(Self { user: user.to_owned(), address })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
+    /// List faults instead, with the scenarios that each must turn red.
+    #[arg(long)]
+    pub(super) faults: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// The run's directory.
+    pub(super) run: PathBuf,
+    /// In which form.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(super) format: FormatName,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FormatName {
+    /// For CI systems.
+    Junit,
+    /// For programs.
+    Json,
+    /// For people.
+    Text,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// As JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImageArgs {
+    #[command(subcommand)]
+    pub(super) command: ImageCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ImageCommand {
+    /// Build the reference image from Debian packages, unless it is in the cache.
+    #[command(
+        after_help = "Example:\n  wheeltap image build --version 4000.1.0 --out reference.img"
+    )]
+    Build {
+        /// The version it says it is.
+        #[arg(long, default_value = wheeltap_images::DEFAULT_VERSION)]
+        version: String,
+        /// Also copy it here.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Build it even if it is in the cache, from the newest packages.
+        #[arg(long)]
+        force: bool,
+    },
+    /// List the images in the cache.
+    #[command(after_help = "Example:\n  wheeltap image list --json")]
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the path of an image.
+    #[command(after_help = "Example:\n  qemu-img info $(wheeltap image path reference)")]
+    Path {
+        /// `reference`, `reference:VERSION`, or a path.
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConsoleScanArgs {
+    /// Saved console logs.
+    #[arg(required = true)]
+    pub(super) file: Vec<PathBuf>,
+    /// Rules in place of the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    pub(super) rules: Option<PathBuf>,
+    /// As JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test_case("core@127.0.0.1", "127.0.0.1:22")]
+    #[test_case("core@127.0.0.1:2222", "127.0.0.1:2222")]
+    #[test_case("core@[::1]", "[::1]:22"; "bracketed")]
+    #[test_case("core@::1", "[::1]:22"; "bare IPv6")]
+    #[test_case("core@[::1]:2222", "[::1]:2222"; "IPv6 with a port")]
+    fn external_hosts(text: &str, address: &str) {
+        let host: HostName = text.parse().unwrap();
+        assert_eq!((host.user.as_str(), host.address.to_string().as_str()), ("core", address));
+    }
+
+    #[test_case("127.0.0.1"; "no user")]
+    #[test_case("@127.0.0.1"; "empty user")]
+    #[test_case("core@"; "no address")]
+    #[test_case("core@127.0.0.1:99999"; "no such port")]
+    fn bad_external_hosts(text: &str) {
+        assert!(text.parse::<HostName>().is_err());
+    }
+
+    #[test_case("auto" => Ok(Jobs::Auto))]
+    #[test_case("3" => Ok(Jobs::Count(3)))]
+    fn jobs(text: &str) -> Result<Jobs, String> {
+        text.parse()
+    }
+
+    #[test_case("0")]
+    #[test_case("many")]
+    fn bad_jobs(text: &str) {
+        assert!(text.parse::<Jobs>().is_err());
+    }
+}

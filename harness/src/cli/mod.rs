@@ -1,0 +1,58 @@
+//! The command line: one file per command.
+
+mod args;
+mod console_scan;
+mod doctor;
+mod image;
+mod list;
+mod progress;
+mod report;
+mod run;
+
+use clap::Parser as _;
+
+pub use args::Cli;
+
+use crate::ExitCode;
+use args::Command;
+
+/// Runs the command that the arguments name, and gives its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; clap prints each to where it belongs.
+            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Passed };
+            // A closed pipe is the reader's business.
+            let _ = error.print();
+            return code;
+        }
+    };
+    init_log(cli.verbose);
+    let result = match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::List(args) => list::list(&args),
+        Command::Report(args) => report::report(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
+        Command::Image(args) => image::image(&args.command),
+        Command::ConsoleScan(args) => console_scan::console_scan(&args),
+    };
+    result.unwrap_or_else(|error| {
+        let code = error.exit_code();
+        eprintln!("{:?}", miette::Report::new(error));
+        code
+    })
+}
+
+/// What wheeltap itself is doing goes to standard error, when asked for.
+fn init_log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("WHEELTAP_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

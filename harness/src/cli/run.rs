@@ -1,0 +1,163 @@
+//! `wheeltap run`.
+
+use std::{fs, io::IsTerminal as _, sync::Arc, time::Duration};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use wheeltap_platforms::{Accelerator, Firmware};
+use wheeltap_reports::{Format, Paint, Run};
+use wheeltap_scenarios::Fault;
+
+use super::{
+    args::{AccelName, FirmwareName, Jobs, PlatformName, RunArgs},
+    progress::Screen,
+};
+use crate::{
+    ExitCode, ExternalHost, Selection, Setup, UserError,
+    engine::{self, Engine, EngineError, Prepared, Request},
+};
+
+/// After a second signal the runtime gets this long to kill what it holds.
+const ABORT_LIMIT: Duration = Duration::from_secs(2);
+
+pub(super) fn run(args: &RunArgs) -> Result<ExitCode, UserError> {
+    let selection = Selection {
+        filters: args.select.filter.clone(),
+        tags: args.select.tag.clone(),
+        skip: args.select.skip.clone(),
+    };
+    let scenarios = selection.scenarios()?;
+    let faults = match &args.fault {
+        Some(name) => vec![Fault::find(name).map_err(|error| UserError::usage(error.to_string()))?],
+        None => Vec::new(),
+    };
+    if scenarios.is_empty() {
+        eprintln!("nothing is selected; `wheeltap list` shows what there is");
+        return Ok(ExitCode::Incomplete);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| UserError::infra(format!("no threads can be started: {error}")))?;
+    let cancel = CancellationToken::new();
+    let setup = setup(args)?;
+    let (world, image) = setup.world(cancel.clone())?;
+    let engine = Engine {
+        world: Arc::new(world),
+        image,
+        jobs: args.jobs.into(),
+        command: std::env::args().collect(),
+        out: args.out.clone(),
+        progress: Arc::new(Screen::new()),
+    };
+    let request = Request { scenarios, firmware: setup.firmware, faults, proofs: Vec::new() };
+    let prepared = engine.prepare(&request)?;
+    let ended = runtime.block_on(until_second_signal(&engine, &prepared, &cancel));
+    // What the second signal dropped is killed by its destructors; the threads that hold it get a moment for that.
+    runtime.shutdown_timeout(ABORT_LIMIT);
+    let run = match ended {
+        Some(run) => run?,
+        None => wheeltap_reports::write_all(&prepared.directory)?,
+    };
+    finish(args, &run)
+}
+
+/// Runs until the end. The first signal cancels, the second gives up (`None`).
+async fn until_second_signal(
+    engine: &Engine,
+    prepared: &Prepared,
+    cancel: &CancellationToken,
+) -> Option<Result<Run, EngineError>> {
+    let signals = async {
+        let Ok(mut interrupt) = signal(SignalKind::interrupt()) else {
+            return std::future::pending().await;
+        };
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+            return std::future::pending().await;
+        };
+        let mut signals = 0;
+        while signals < 2 {
+            let name = tokio::select! {
+                _ = interrupt.recv() => "SIGINT",
+                _ = terminate.recv() => "SIGTERM",
+            };
+            signals += 1;
+            if signals == 1 {
+                eprintln!("{name}: taking the machines down; once more kills them at once");
+                prepared.interrupted(name);
+                cancel.cancel();
+            }
+        }
+    };
+    tokio::select! {
+        run = engine.run(prepared) => Some(run),
+        () = signals => None,
+    }
+}
+
+fn finish(args: &RunArgs, run: &Run) -> Result<ExitCode, UserError> {
+    let paint = if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        Paint::Colour
+    } else {
+        Paint::Plain
+    };
+    print!("{}", wheeltap_reports::render(run, Format::Text(paint))?);
+    if let Some(file) = &args.junit {
+        let junit = wheeltap_reports::render(run, Format::Junit)?;
+        fs::write(file, junit).map_err(|error| {
+            UserError::infra(format!("{} can't be written: {error}", file.display()))
+        })?;
+    }
+    Ok(run.outcome().into())
+}
+
+fn setup(args: &RunArgs) -> Result<Setup, UserError> {
+    Ok(Setup {
+        image: args.image.clone(),
+        profile: args.profile.clone(),
+        ignition: args.ignition.clone(),
+        host: external_host(args)?,
+        accelerator: match args.accel {
+            AccelName::Auto => None,
+            AccelName::Kvm => Some(Accelerator::Kvm),
+            AccelName::Tcg => Some(Accelerator::Tcg),
+        },
+        firmware: args.firmware.iter().map(|&name| name.into()).collect(),
+        console_rules: args.console_rules.clone(),
+    })
+}
+
+fn external_host(args: &RunArgs) -> Result<Option<ExternalHost>, UserError> {
+    match (args.platform, &args.host, &args.identity) {
+        (Some(PlatformName::External), None, _) => {
+            Err(UserError::usage("--platform external needs a machine: --host user@address[:port]"))
+        }
+        (Some(PlatformName::Qemu), Some(_), _) => Err(UserError::usage(
+            "--host names a machine that exists, which --platform qemu does not use",
+        )),
+        (_, Some(_), None) => Err(UserError::usage("--host needs a private key: --identity FILE")),
+        (_, None, _) => Ok(None),
+        (_, Some(host), Some(identity)) => Ok(Some(ExternalHost {
+            user: host.user.clone(),
+            address: host.address,
+            identity: identity.clone(),
+        })),
+    }
+}
+
+impl From<FirmwareName> for Firmware {
+    fn from(name: FirmwareName) -> Self {
+        match name {
+            FirmwareName::Bios => Self::Bios,
+            FirmwareName::Uefi => Self::Uefi,
+        }
+    }
+}
+
+impl From<Jobs> for engine::Jobs {
+    fn from(jobs: Jobs) -> Self {
+        match jobs {
+            Jobs::Auto => Self::Auto,
+            Jobs::Count(count) => Self::Count(count),
+        }
+    }
+}

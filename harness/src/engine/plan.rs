@@ -1,0 +1,236 @@
+//! What will run: cases, and which of them share a machine.
+
+use std::collections::BTreeMap;
+
+use wheeltap_platforms::{Capability, Firmware};
+use wheeltap_reports::{CaseId, Cell, Image, Plan, PlannedCase};
+use wheeltap_scenarios::{Fault, MachineNeed, Scenario, World};
+
+/// What a run is asked to do.
+#[derive(Debug)]
+pub struct Request {
+    /// Scenarios, in order.
+    pub scenarios: Vec<&'static Scenario>,
+    /// Firmware; each makes a cell.
+    pub firmware: Vec<Firmware>,
+    /// Faults: each scenario runs once with each of these. Without any it runs once, sound.
+    pub faults: Vec<Fault>,
+    /// Further cases, each with its own fault; for the proof that every scenario can fail.
+    pub proofs: Vec<(&'static Scenario, Fault)>,
+}
+
+/// One case: a scenario in a cell, perhaps with a fault.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its identity.
+    pub id: CaseId,
+    /// What it runs.
+    pub scenario: &'static Scenario,
+    /// Firmware of its machines.
+    pub firmware: Firmware,
+    /// A fault put into it.
+    pub fault: Option<Fault>,
+}
+
+/// Cases that run one after the other: on one machine that they share, or a single one with machines of its own.
+#[derive(Clone, Debug)]
+pub(crate) enum Unit {
+    /// They share a machine.
+    Shared {
+        /// Name of the machine's directory, unique in the cell.
+        name: String,
+        cases: Vec<Case>,
+    },
+    /// It has machines of its own.
+    Alone(Box<Case>),
+}
+
+impl Unit {
+    /// How many machines run at the same time.
+    pub(crate) fn machines(&self) -> usize {
+        match self {
+            Self::Shared { .. } => 1,
+            Self::Alone(case) => case.scenario.needs.machines,
+        }
+    }
+}
+
+/// A plan, and how it is carried out.
+#[derive(Debug)]
+pub struct Planned {
+    /// The promise, as it is written down.
+    pub plan: Plan,
+    pub(crate) units: Vec<Unit>,
+}
+
+impl Planned {
+    /// Decides what will run. Nothing has been booted by then.
+    #[must_use]
+    pub fn new(run: String, request: &Request, world: &World, image: Image) -> Self {
+        let cases = cases(request, world);
+        let arch = arch();
+        let mut cells: BTreeMap<String, Cell> = BTreeMap::new();
+        let mut planned = Vec::new();
+        let mut runnable = Vec::new();
+        for case in cases {
+            let firmware = has_firmware(world).then(|| case.firmware.to_string());
+            cells.entry(case.id.cell.clone()).or_insert_with(|| Cell {
+                name: case.id.cell.clone(),
+                platform: world.platform.name().to_owned(),
+                arch: arch.to_owned(),
+                firmware,
+                variant: case.fault.as_ref().map(|fault| fault.name.clone()),
+            });
+            let skip =
+                case.scenario.unmet(world.platform.capabilities(), &world.profile, case.firmware);
+            planned.push(PlannedCase {
+                id: case.id.clone(),
+                summary: case.scenario.summary.to_owned(),
+                claims: case.scenario.claims.iter().map(|&claim| claim.to_owned()).collect(),
+                tags: case.scenario.tags.iter().map(|&tag| tag.to_owned()).collect(),
+                faults: case.fault.iter().map(|fault| fault.name.clone()).collect(),
+                skip: skip.clone(),
+            });
+            if skip.is_none() {
+                runnable.push(case);
+            }
+        }
+        let plan = Plan {
+            version: wheeltap_reports::FORMAT_VERSION,
+            run,
+            created: jiff::Timestamp::now(),
+            image,
+            seed: None,
+            cells: cells.into_values().collect(),
+            cases: planned,
+        };
+        let boots = world.platform.capabilities().contains(&Capability::FreshBoot);
+        Self { plan, units: units(runnable, boots) }
+    }
+}
+
+fn has_firmware(world: &World) -> bool {
+    world.platform.capabilities().contains(&Capability::Firmware)
+}
+
+/// Architectures by the names that the images use.
+fn arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+fn cases(request: &Request, world: &World) -> Vec<Case> {
+    let firmwares: &[Firmware] =
+        if has_firmware(world) { &request.firmware } else { &[Firmware::Bios] };
+    let platform = world.platform.name();
+    let case = |scenario: &'static Scenario, firmware: Firmware, fault: Option<&Fault>| {
+        let place = if has_firmware(world) {
+            format!("{platform}_{firmware}.{}", arch())
+        } else {
+            format!("{platform}.{}", arch())
+        };
+        let cell = match fault {
+            Some(fault) => format!("{place}+{}", fault.name),
+            None => place,
+        };
+        Case { id: CaseId::new(scenario.name, cell), scenario, firmware, fault: fault.cloned() }
+    };
+    let mut cases = Vec::new();
+    for &firmware in firmwares {
+        for (scenario, fault) in &request.proofs {
+            cases.push(case(scenario, firmware, Some(fault)));
+        }
+        for &scenario in &request.scenarios {
+            if request.faults.is_empty() {
+                cases.push(case(scenario, firmware, None));
+            }
+            cases.extend(request.faults.iter().map(|fault| case(scenario, firmware, Some(fault))));
+        }
+    }
+    cases
+}
+
+/// Groups the cases that can share a machine. Without fresh boots there is only the one machine, so all share it.
+fn units(cases: Vec<Case>, boots: bool) -> Vec<Unit> {
+    let mut shared: Vec<(Firmware, Vec<Case>)> = Vec::new();
+    let mut alone = Vec::new();
+    for case in cases {
+        let reversible = case.fault.as_ref().is_none_or(Fault::is_reversible);
+        if boots && (case.scenario.needs.machine == MachineNeed::Fresh || !reversible) {
+            alone.push(Unit::Alone(Box::new(case)));
+            continue;
+        }
+        match shared.iter_mut().find(|(firmware, _)| *firmware == case.firmware) {
+            Some((_, cases)) => cases.push(case),
+            None => shared.push((case.firmware, vec![case])),
+        }
+    }
+    let shared = shared.into_iter().map(|(firmware, mut cases)| {
+        // Sound cases come last: they then also prove that every fault before them was taken back.
+        cases.sort_by_key(|case| case.fault.is_none());
+        Unit::Shared { name: format!("shared-{firmware}"), cases }
+    });
+    // The shared machine serves the most cases, and what takes several machines is hardest to fit in: both go first.
+    let mut units: Vec<Unit> = shared.collect();
+    alone.sort_by_key(|unit| std::cmp::Reverse(unit.machines()));
+    units.extend(alone);
+    units
+}
+
+#[cfg(test)]
+mod tests {
+    use wheeltap_scenarios::catalogue;
+
+    use super::*;
+
+    fn case(name: &str, fault: Option<&str>) -> Case {
+        let scenario = catalogue().find(|scenario| scenario.name == name).unwrap();
+        let fault = fault.map(|name| Fault::find(name).unwrap());
+        let id = CaseId::new(name, "qemu_bios.amd64");
+        Case { id, scenario, firmware: Firmware::Bios, fault }
+    }
+
+    fn shape(units: &[Unit]) -> Vec<String> {
+        units
+            .iter()
+            .map(|unit| match unit {
+                Unit::Shared { cases, .. } => {
+                    cases.iter().map(|case| case.scenario.name).collect::<Vec<_>>().join("+")
+                }
+                Unit::Alone(case) => case.scenario.name.to_owned(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn looks_share_a_machine_and_acts_have_their_own() {
+        let cases = ["boot.multi-user", "reboot.clean", "boot.machine-id", "boot.release"];
+        let units = units(cases.iter().map(|name| case(name, None)).collect(), true);
+        assert_eq!(
+            shape(&units),
+            ["boot.multi-user+boot.release", "boot.machine-id", "reboot.clean"]
+        );
+    }
+
+    #[test]
+    fn reversible_faults_share_and_others_do_not() {
+        let cases = vec![
+            case("boot.multi-user", None),
+            case("boot.multi-user", Some("failing-unit")),
+            case("boot.multi-user", Some("stuck-unit")),
+        ];
+        let units = units(cases, true);
+        assert_eq!(shape(&units), ["boot.multi-user+boot.multi-user", "boot.multi-user"]);
+        let Unit::Shared { cases, .. } = &units[0] else { panic!("the first unit is shared") };
+        assert!(cases[0].fault.is_some() && cases[1].fault.is_none(), "sound cases come last");
+    }
+
+    #[test]
+    fn without_fresh_boots_everything_is_on_the_one_machine() {
+        let units = units(vec![case("boot.release", None), case("reboot.clean", None)], false);
+        assert_eq!(shape(&units), ["boot.release+reboot.clean"]);
+    }
+}

@@ -1,0 +1,164 @@
+//! A run: its directory, its events, and all of its units.
+
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt as _, symlink},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
+use wheeltap_platforms::Hardware;
+use wheeltap_reports::{CaseId, Event, EventLog, Image, Run};
+use wheeltap_scenarios::World;
+
+use super::{
+    attempt::Ended,
+    host,
+    plan::{Planned, Request},
+    record::append,
+    schedule::Jobs,
+    unit::UnitRunner,
+};
+
+/// Is told what a run does, for the screen.
+pub trait Progress: Send + Sync {
+    /// A case began.
+    fn started(&self, case: &CaseId);
+
+    /// A case ended, after so many seconds.
+    fn ended(&self, case: &CaseId, ended: &Ended, seconds: f64);
+}
+
+/// Shows nothing.
+#[derive(Debug)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn started(&self, _case: &CaseId) {}
+
+    fn ended(&self, _case: &CaseId, _ended: &Ended, _seconds: f64) {}
+}
+
+/// Why a run could not begin, or its results not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Its directory can't be made.
+    #[error("can't make {}: {source}; choose another place with --out", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// Events or reports can't be written or read back.
+    #[error(transparent)]
+    Reports(#[from] wheeltap_reports::Error),
+}
+
+/// Carries out a run.
+pub struct Engine {
+    /// What is the same for every attempt.
+    pub world: Arc<World>,
+    /// What is tested, for the reports.
+    pub image: Image,
+    /// How many machines at the same time.
+    pub jobs: Jobs,
+    /// The command line, for the reports.
+    pub command: Vec<String>,
+    /// Parent of the run's directory.
+    pub out: PathBuf,
+    /// The screen.
+    pub progress: Arc<dyn Progress>,
+}
+
+/// A run that has a directory and a plan, and has not booted anything.
+pub struct Prepared {
+    /// The run's directory.
+    pub directory: PathBuf,
+    planned: Planned,
+    log: Arc<EventLog>,
+}
+
+impl Prepared {
+    /// Records what a signal did, when it comes.
+    pub fn interrupted(&self, signal: &str) {
+        append(&self.log, Event::RunInterrupted { signal: signal.to_owned() });
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &wheeltap_reports::Plan {
+        &self.planned.plan
+    }
+}
+
+impl Engine {
+    /// Decides what will run, and writes that down.
+    ///
+    /// # Errors
+    /// If the run's directory can't be made or written.
+    pub fn prepare(&self, request: &Request) -> Result<Prepared, EngineError> {
+        let run = run_id();
+        let planned = Planned::new(run.clone(), request, &self.world, self.image.clone());
+        let directory = self.out.join(&run);
+        // Private: configs and logs may hold secrets.
+        let made = fs::create_dir_all(&self.out)
+            .and_then(|()| fs::DirBuilder::new().mode(0o700).create(&directory));
+        made.map_err(|source| EngineError::Directory { path: directory.clone(), source })?;
+        planned.plan.write(&directory)?;
+        let log = Arc::new(EventLog::create(&directory)?);
+        log.append(Event::RunStarted {
+            run: run.clone(),
+            wheeltap: env!("CARGO_PKG_VERSION").to_owned(),
+            command: self.command.clone(),
+            host: host::facts(self.world.platform.accelerator()),
+            image: self.image.clone(),
+            plan: planned.plan.digest(),
+        })?;
+        // A convenience; a file system without links has none.
+        let _ = replace_link(Path::new(&run), &self.out.join("latest"));
+        Ok(Prepared { directory, planned, log })
+    }
+
+    /// Runs everything that was planned, and reads the result back from the events.
+    ///
+    /// # Errors
+    /// If the result can't be read back or reported.
+    pub async fn run(&self, prepared: &Prepared) -> Result<Run, EngineError> {
+        let runner = UnitRunner {
+            world: Arc::clone(&self.world),
+            log: Arc::clone(&prepared.log),
+            run_directory: prepared.directory.clone(),
+            progress: Arc::clone(&self.progress),
+        };
+        let slots = self.jobs.resolve(Hardware::default().memory_mib);
+        let free = Semaphore::new(slots);
+        let units = prepared.planned.units.iter().map(|unit| async {
+            let wanted = u32::try_from(unit.machines().min(slots)).unwrap_or(1);
+            // The semaphore is fair, so what needs two slots is not overtaken for ever by what needs one. It is never
+            // closed.
+            if let Ok(_permit) = free.acquire_many(wanted).await {
+                runner.run(unit.clone()).await;
+            }
+        });
+        join_all(units).await;
+        let outcome = wheeltap_reports::Run::load(&prepared.directory)?.outcome();
+        append(&prepared.log, Event::RunEnded { outcome });
+        Ok(wheeltap_reports::write_all(&prepared.directory)?)
+    }
+}
+
+/// Sorts by time, and differs between runs of the same second.
+fn run_id() -> String {
+    let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
+    format!("{now}-{:05}", std::process::id())
+}
+
+fn replace_link(target: &Path, link: &Path) -> io::Result<()> {
+    match fs::remove_file(link) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => symlink(target, link),
+    }
+}

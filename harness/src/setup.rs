@@ -1,0 +1,183 @@
+//! From what the user named (image, profile, config, machine) to what every attempt needs. Everything that can be wrong with
+//! it is found here, before anything boots.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio_util::sync::CancellationToken;
+use wheeltap_platforms::{
+    Accelerator, Firmware, Platform,
+    external::External,
+    qemu::{Qemu, QemuOptions, find_ovmf, missing_programs},
+    ssh::{RunKey, SshError, SshKey, UserKey},
+};
+use wheeltap_reports::Image;
+pub use wheeltap_scenarios::World;
+use wheeltap_scenarios::{
+    ignition::{Config, ConfigError},
+    profile::Profile,
+    watch::{Rules, Source},
+};
+
+use crate::UserError;
+
+/// What the user named.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Name or path of the image.
+    pub image: String,
+    /// Name or file of the profile, where the image doesn't say.
+    pub profile: Option<String>,
+    /// The user's own Ignition config.
+    pub ignition: Option<PathBuf>,
+    /// A machine that exists, in place of QEMU.
+    pub host: Option<ExternalHost>,
+    /// The accelerator; `None` finds out what works.
+    pub accelerator: Option<Accelerator>,
+    /// Firmware that will be asked for.
+    pub firmware: Vec<Firmware>,
+    /// Console rules in place of the built-in ones.
+    pub console_rules: Option<PathBuf>,
+}
+
+/// A machine that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalHost {
+    /// Who logs in.
+    pub user: String,
+    /// Where.
+    pub address: SocketAddr,
+    /// Private key.
+    pub identity: PathBuf,
+}
+
+/// How to log in.
+struct Login {
+    user: String,
+    key: SshKey,
+    /// `None` if the machine has it already.
+    public_key: Option<String>,
+}
+
+impl Setup {
+    /// QEMU with an image, and nothing special.
+    #[must_use]
+    pub fn new(image: impl Into<String>) -> Self {
+        Self {
+            image: image.into(),
+            profile: None,
+            ignition: None,
+            host: None,
+            accelerator: None,
+            firmware: vec![Firmware::Bios],
+            console_rules: None,
+        }
+    }
+
+    /// Puts it together.
+    ///
+    /// # Errors
+    /// Names what is missing or broken, and what to do about it.
+    pub fn world(&self, cancel: CancellationToken) -> Result<(World, Image), UserError> {
+        let image = match &self.host {
+            Some(_) => None,
+            None => Some(wheeltap_images::resolve(&self.image)?),
+        };
+        let profile = self.profile(image.as_ref())?;
+        let config = self.ignition.as_ref().map(|file| read_config(file, &profile)).transpose()?;
+        let rules = match &self.console_rules {
+            Some(file) => Rules::load(file).map_err(|error| UserError::usage(error.to_string()))?,
+            None => Rules::builtin(),
+        };
+        let Login { user, key, public_key } = self.login(&profile)?;
+        let described = Image {
+            name: match &self.host {
+                Some(host) => host.address.to_string(),
+                None => self.image.clone(),
+            },
+            digest: image.as_ref().map(|image| image.digest.clone()).unwrap_or_default(),
+            version: image.as_ref().and_then(|image| image.version.clone()).unwrap_or_default(),
+            profile: profile.name.clone(),
+        };
+        let world = World {
+            platform: self.platform()?,
+            profile,
+            image: image.as_ref().map(|image| image.path.clone()).unwrap_or_default(),
+            image_version: image.and_then(|image| image.version),
+            config,
+            key,
+            public_key,
+            user,
+            rules: rules.for_source(Source::Console),
+            cancel,
+        };
+        Ok((world, described))
+    }
+
+    /// The profile that was asked for, or the one that the image says it has.
+    fn profile(&self, image: Option<&wheeltap_images::Image>) -> Result<Profile, UserError> {
+        let known = self.profile.clone().or_else(|| image.and_then(|image| image.profile.clone()));
+        let name = known.ok_or_else(|| {
+            let names = Profile::names().collect::<Vec<_>>().join(", ");
+            let what = match &self.host {
+                Some(host) => host.address.to_string(),
+                None => self.image.clone(),
+            };
+            UserError::usage(format!("nothing says of which OS family {what} is"))
+                .with_help(format!("give --profile with one of: {names}"))
+        })?;
+        let profile = if Path::new(&name).extension().is_some() || name.contains('/') {
+            Profile::load(name.as_ref())
+        } else {
+            Profile::builtin(&name)
+        };
+        profile.map_err(|error| UserError::usage(error.to_string()))
+    }
+
+    fn login(&self, profile: &Profile) -> Result<Login, UserError> {
+        let wrong = |error: SshError| UserError::usage(error.to_string());
+        Ok(match &self.host {
+            Some(host) => {
+                let own = UserKey::load(&host.identity).map_err(wrong)?;
+                Login { user: host.user.clone(), key: own.private(), public_key: None }
+            }
+            None => {
+                let own = RunKey::generate().map_err(wrong)?;
+                let public_key = Some(own.public_line().to_owned());
+                Login { user: profile.user.clone(), key: own.private(), public_key }
+            }
+        })
+    }
+
+    fn platform(&self) -> Result<Arc<dyn Platform>, UserError> {
+        if let Some(host) = &self.host {
+            return Ok(Arc::new(External::new(host.address)));
+        }
+        // Without these every case would fail alike.
+        let missing = missing_programs();
+        if !missing.is_empty() {
+            return Err(UserError::infra(format!("not installed: {}", missing.join(", ")))
+                .with_help("apt-get install qemu-system-x86 qemu-utils"));
+        }
+        if self.firmware.contains(&Firmware::Uefi) {
+            find_ovmf().map_err(|error| UserError::infra(error.message))?;
+        }
+        let options = QemuOptions { accelerator: self.accelerator, ..QemuOptions::default() };
+        Ok(Arc::new(Qemu::new(options)))
+    }
+}
+
+fn read_config(file: &Path, profile: &Profile) -> Result<Config, UserError> {
+    let bytes = fs::read(file).map_err(|error| UserError::unreadable(file, &error))?;
+    let wrong = |error: ConfigError| UserError::usage(format!("{}: {error}", file.display()));
+    let config = Config::parse(bytes).map_err(wrong)?;
+    config.check_version(profile).map_err(wrong)?;
+    for warning in config.warnings() {
+        tracing::warn!("{}: {warning}", file.display());
+    }
+    Ok(config)
+}

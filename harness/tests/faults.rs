@@ -1,0 +1,73 @@
+//! Every scenario can fail: each of its faults turns it red with the cause that was announced, and it is green without.
+//!
+//! Ignored by default, since it boots some twenty machines; `ci/test` runs it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+use wheeltap::{
+    Setup,
+    engine::{Engine, Jobs, Request, Silent},
+};
+use wheeltap_reports::{CaseResult, Verdict};
+use wheeltap_scenarios::{Fault, Scenario, catalogue};
+
+#[test]
+#[ignore = "boots some twenty machines; run by ci/test"]
+fn every_fault_turns_its_scenarios_red_and_without_it_they_are_green() {
+    let image = std::env::var("WHEELTAP_IMAGE").unwrap_or_else(|_| "reference".to_owned());
+    let (world, image) = Setup::new(image).world(CancellationToken::new()).unwrap();
+    let engine = Engine {
+        world: Arc::new(world),
+        image,
+        jobs: Jobs::Auto,
+        command: std::env::args().collect(),
+        out: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults"),
+        progress: Arc::new(Silent),
+    };
+    let only = std::env::var("WHEELTAP_SCENARIO").ok();
+    let scenarios: Vec<&'static Scenario> = catalogue()
+        .filter(|scenario| only.as_ref().is_none_or(|only| scenario.name == only))
+        .collect();
+    let proofs = scenarios
+        .iter()
+        .flat_map(|scenario| scenario.proofs.iter().map(|proof| (*scenario, proof)))
+        .map(|(scenario, proof)| (scenario, Fault::find(proof.fault).unwrap()))
+        .collect();
+    let request = Request {
+        scenarios: scenarios.clone(),
+        firmware: vec![wheeltap_platforms::Firmware::Bios],
+        faults: Vec::new(),
+        proofs,
+    };
+    let prepared = engine.prepare(&request).unwrap();
+    eprintln!("evidence: {}", prepared.directory.display());
+    let run = tokio::runtime::Runtime::new().unwrap().block_on(engine.run(&prepared)).unwrap();
+
+    let wrong: Vec<String> = run.cases.iter().filter_map(wrong).collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// What is wrong with a case, if anything.
+fn wrong(case: &CaseResult) -> Option<String> {
+    let id = &case.planned.id;
+    let headline = case
+        .telling_attempt()
+        .and_then(|attempt| attempt.failure.as_ref())
+        .map_or("no headline", |failure| failure.headline.as_str());
+    let Some(fault) = case.planned.faults.first() else {
+        let is_green = matches!(case.verdict, Verdict::Pass);
+        return (!is_green)
+            .then(|| format!("{id} is {}, though nothing is wrong: {headline}", case.verdict));
+    };
+    let scenario = catalogue().find(|scenario| scenario.name == id.scenario)?;
+    let proof = scenario.proofs.iter().find(|proof| proof.fault == fault)?;
+    if case.verdict != Verdict::Fail {
+        return Some(format!(
+            "{id} is {}, though {fault} should turn it red: {headline}",
+            case.verdict
+        ));
+    }
+    let is_announced = headline.contains(proof.headline);
+    (!is_announced).then(|| format!("{id} is red, but not for {:?}: {headline}", proof.headline))
+}

@@ -1,0 +1,34 @@
+//! What is booted: the reference image, the cache, and what an image file says about itself.
+//!
+//! [`Cache::build`] makes the reference image from Debian packages, [`resolve`] turns a name or a path into an
+//! [`Image`], and [`Cache::list`] says what the cache holds. All of it is blocking.
+
+mod builder;
+mod cache;
+mod digest;
+mod error;
+mod image;
+mod recipe;
+mod script;
+mod sidecar;
+mod tools;
+
+pub use builder::{BuildOptions, Built};
+pub use cache::Cache;
+pub use error::{BuildError, CacheError, ResolveError};
+pub use image::{Format, Image};
+pub use sidecar::{CachedImage, Package};
+pub use tools::missing_packages;
+
+/// The version of the reference image that `reference` stands for.
+pub const DEFAULT_VERSION: &str = "4000.0.0";
+
+/// The image that `reference`, `reference:VERSION` or a path stands for.
+///
+/// The digest of an image without a valid sidecar is computed, which reads the whole file.
+///
+/// # Errors
+/// Says which names there are, how to build what isn't built yet, or why a file is no image.
+pub fn resolve(name: &str) -> Result<Image, ResolveError> {
+    image::resolve(name, Cache::of_user)
+}
