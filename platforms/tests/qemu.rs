@@ -92,6 +92,7 @@ async fn a_machine_lives_and_leaves_nothing_but_evidence() {
     assert_eq!(left, expected);
     let events = fs::read_to_string(evidence.join("qmp.jsonl")).unwrap();
     assert!(events.contains("RESET"), "{events}");
+    assert!(events.contains("host-qmp-quit"), "{events}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,10 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio_util::sync::CancellationToken;
@@ -99,6 +102,8 @@ struct Inner {
     shared: Option<Arc<SharedMachine>>,
     /// Machines that were started, for the engine to take down.
     machines: Mutex<Vec<Arc<LiveMachine>>>,
+    /// Whether a boot failed as it should, so that its fatal line is what was wanted.
+    failed_as_wanted: AtomicBool,
 }
 
 impl Context {
@@ -124,6 +129,7 @@ impl Context {
                 evidence,
                 shared,
                 machines,
+                failed_as_wanted: AtomicBool::new(false),
             }),
         }
     }
@@ -182,8 +188,17 @@ impl Context {
         match self.boot_named("m1").await {
             Ok(_) => Ok(None),
             Err(failure) if failure.is_cancelled() || failure.kind != "console" => Err(failure),
-            Err(failure) => Ok(Some(failure)),
+            Err(failure) => {
+                self.inner.failed_as_wanted.store(true, Ordering::SeqCst);
+                Ok(Some(failure))
+            }
         }
+    }
+
+    /// Whether the fatal line on the console is what the scenario wanted.
+    #[must_use]
+    pub fn failed_as_wanted(&self) -> bool {
+        self.inner.failed_as_wanted.load(Ordering::SeqCst)
     }
 
     async fn start(&self, name: &str) -> Result<Arc<LiveMachine>> {

@@ -89,6 +89,10 @@ pub struct Needs {
     pub machines: usize,
     /// Memory of each machine in MiB; 0 for the default.
     pub memory_mib: u32,
+    /// Virtual CPUs of each machine; 0 for the default.
+    pub cpus: u32,
+    /// Network cards beyond the first.
+    pub extra_nics: u32,
     /// Extra disks: serial and size in MiB.
     pub disks: &'static [(&'static str, u32)],
     /// The only firmware it makes sense on.
@@ -113,6 +117,8 @@ impl Needs {
         machine: MachineNeed::Shared,
         machines: 1,
         memory_mib: 0,
+        cpus: 0,
+        extra_nics: 0,
         disks: &[],
         firmware: None,
         slots: false,
@@ -129,13 +135,18 @@ impl Needs {
     #[must_use]
     pub fn hardware(&self, firmware: Firmware) -> Hardware {
         let default = Hardware::default();
-        let memory_mib = if self.memory_mib == 0 { default.memory_mib } else { self.memory_mib };
-        let disks = self
-            .disks
-            .iter()
-            .map(|&(serial, size_mib)| ExtraDisk { serial: serial.to_owned(), size_mib })
-            .collect();
-        Hardware { memory_mib, firmware, disks, ..default }
+        let or = |wanted: u32, default: u32| if wanted == 0 { default } else { wanted };
+        Hardware {
+            memory_mib: or(self.memory_mib, default.memory_mib),
+            cpus: or(self.cpus, default.cpus),
+            firmware,
+            disks: self
+                .disks
+                .iter()
+                .map(|&(serial, size_mib)| ExtraDisk { serial: serial.to_owned(), size_mib })
+                .collect(),
+            extra_nics: self.extra_nics,
+        }
     }
 }
 

@@ -34,6 +34,9 @@ use crate::{
 /// that are starved or whose disk is slow.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// A QEMU that is well ends within milliseconds of being told to.
+const QUIT_LIMIT: Duration = Duration::from_secs(2);
+
 /// Ending a process by SIGKILL takes as long as the kernel needs to free its memory.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
@@ -164,16 +167,37 @@ impl Drop for DisposableFiles {
     }
 }
 
+/// How the names of private directories begin; the process that made them follows.
+const RUNTIME_PREFIX: &str = "wheeltap-";
+
 /// A private directory for the QMP socket. Not in the run directory, whose path may be longer than the 108 bytes that
 /// a socket's address can hold (unix(7)).
 fn runtime_directory() -> Result<tempfile::TempDir, PlatformError> {
     let parent = std::env::temp_dir();
-    tempfile::Builder::new().prefix("wheeltap-").tempdir_in(&parent).map_err(|error| {
+    let prefix = format!("{RUNTIME_PREFIX}{}-", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent).map_err(|error| {
         PlatformError::infra(format!(
             "can't make a directory for sockets in {}: {error}; set TMPDIR to a writable directory",
             parent.display()
         ))
     })
+}
+
+/// Removes the private directories of processes that were killed and could not do so themselves.
+pub(super) fn sweep_runtime_directories() {
+    let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let owner =
+            name.to_str().and_then(|name| name.strip_prefix(RUNTIME_PREFIX)?.split('-').next());
+        let is_dead = owner
+            .filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()))
+            .is_some_and(|pid| !Path::new("/proc").join(pid).exists());
+        if is_dead {
+            // Somebody else's can't be removed, and is theirs to remove.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// The command as it can be pasted into a shell, one option per line.
@@ -349,10 +373,17 @@ impl Machine for QemuMachine {
 
     async fn destroy(&self) -> Result<(), PlatformError> {
         self.expect_exit();
-        // A full channel or a closed one both mean that the kill is under way.
-        let _ = self.kill.try_send(());
         let mut exited = self.exited.clone();
         let never = Interrupt::never();
+        let quit = async {
+            // A QEMU that is gone already has closed its end; that is as good as an answer.
+            let _ = self.qmp.execute(qmp::quit {}).await;
+            exited.clone().wait_for(Option::is_some).await.map(drop)
+        };
+        if wait_for("qemu to quit", QUIT_LIMIT, &never, quit).await.is_err() {
+            // A full channel or a closed one both mean that the kill is under way.
+            let _ = self.kill.try_send(());
+        }
         wait_for("qemu to die", KILL_LIMIT, &never, exited.wait_for(Option::is_some))
             .await
             .map_err(|error| PlatformError::infra(error.to_string()))?

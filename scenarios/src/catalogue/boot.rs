@@ -1,5 +1,9 @@
 //! The image boots, and is what it says it is.
 
+use std::time::Duration;
+
+use wheeltap_platforms::poll_until;
+
 use super::{ACT, LOOK};
 use crate::{
     check,
@@ -26,6 +30,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         tags: &["smoke"],
         proofs: &[Proof { fault: "other-os-release", headline: "os-release says ID=" }],
         body: |cx| Box::pin(release(cx)),
+        ..LOOK
+    },
+    Scenario {
+        name: "boot.slot-good",
+        summary: "the slot that booted is marked good, and is the one that is tried first",
+        tags: &["smoke"],
+        needs: Needs { slots: true, ..Needs::SHARED },
+        proofs: &[Proof { fault: "slot-not-good", headline: "to be marked good" }],
+        body: |cx| Box::pin(slot_good(cx)),
         ..LOOK
     },
     Scenario {
@@ -66,6 +79,35 @@ async fn release(cx: Context) -> Result {
     check!(!version.is_empty(), "os-release has no VERSION_ID");
     if let Some(image) = cx.image_version() {
         check!(version == image, "os-release says VERSION_ID={version}, the image is {image}");
+    }
+    Ok(())
+}
+
+async fn slot_good(cx: Context) -> Result {
+    let guest = cx.boot().await?;
+    let (_, active) = guest.active_slot().await?;
+    let what = format!("slot {} to be marked good", active.label);
+    let limits = guest.limits();
+    // The image does so by itself, some time after the boot: 45 s on real images.
+    let limit = Duration::from_secs(90);
+    let bits = poll_until(&what, limit, limits.poll(), guest.interrupt(), async || {
+        match guest.slot_bits(&active).await {
+            Ok(bits) if bits.successful => Ok(bits),
+            Ok(bits) => Err(format!("{bits:?}")),
+            Err(failure) => Err(failure.headline),
+        }
+    })
+    .await?;
+    for other in cx.slots()?.slot.iter().filter(|slot| slot.label != active.label) {
+        let others = guest.slot_bits(other).await?;
+        check!(
+            others.priority < bits.priority,
+            "slot {} has priority {}, not less than that of the running {}: {}",
+            other.label,
+            others.priority,
+            active.label,
+            bits.priority
+        );
     }
     Ok(())
 }

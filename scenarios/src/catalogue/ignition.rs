@@ -211,7 +211,8 @@ async fn hostname(cx: Context) -> Result {
 }
 
 fn once_config() -> Fragment {
-    Fragment::new([file(MARKER, "written by Ignition\n", 0o644)])
+    // Overwritten if it is there, so that a second run of Ignition shows as such, and not as its failure.
+    Fragment::new([file(MARKER, "written by Ignition\n", 0o644).set("overwrite", true)])
 }
 
 async fn once(cx: Context) -> Result {

@@ -121,12 +121,13 @@ async fn usr_verity(cx: Context) -> Result {
     let slots = cx.slots()?;
     let named = line.value(&slots.cmdline_hash).unwrap_or("nothing");
     check!(*digest == named, "/usr has root hash {digest}, the kernel command line names {named}");
-    let partition = guest.usr_partition().await?;
-    let uuid = guest.part_uuid(&partition).await?;
+    let (partition, slot) = guest.active_slot().await?;
+    let uuid = &slot.partuuid;
     let named = line.value(&slots.cmdline_device).unwrap_or("nothing").to_lowercase();
     check!(
         named == format!("partuuid={uuid}"),
-        "/usr runs from {partition} with PARTUUID {uuid}, the kernel command line names {named}"
+        "/usr runs from {partition}, slot {} with PARTUUID {uuid}, the kernel command line names {named}",
+        slot.label
     );
     Ok(())
 }
@@ -135,7 +136,7 @@ async fn verity_detects(cx: Context) -> Result {
     let guest = cx.boot().await?;
     guest.wait_until_started().await?;
     let mount = usr_mount(&guest).await?;
-    let partition = guest.usr_partition().await?;
+    let (partition, _) = guest.active_slot().await?;
     // Any data block will do, since every one is hashed; direct reads see what the disk holds, not the page cache.
     let block = 1000;
     let read = |device: &str| {

@@ -10,5 +10,5 @@ mod units;
 pub use command::{Guest, Run};
 pub use files::{FileFacts, User};
 pub use network::Listener;
-pub use storage::{CommandLine, Mount};
+pub use storage::{CommandLine, Mount, SlotBits};
 pub use units::{FailedUnit, UnitState};

@@ -17,53 +17,67 @@ impl Guest {
     /// Reboots by the guest's own means, and gives the guest of the next epoch.
     pub async fn reboot(self) -> Result<Self> {
         let limit = self.limits().reboot();
-        self.come_back_after("sudo -n systemctl reboot", "a reset after `systemctl reboot`", limit)
-            .await
+        self.come_back_after("systemctl reboot", "a reset after `systemctl reboot`", limit).await
     }
 
     /// Resets the machine hard, and gives the guest of the next epoch.
     pub async fn reset(self) -> Result<Self> {
-        let resets = self.live.machine().resets();
+        let before = self.live.machine().resets();
         self.live.machine().reset().await?;
-        let limit = self.limits().command();
-        self.next_epoch(resets, "a reset", limit).await
+        self.wait_for_reset(before, "a reset", self.limits().command()).await?;
+        self.next_epoch().await
     }
 
     /// Runs a root command that makes the machine reset, and gives the guest of the next epoch.
     ///
-    /// `reset_limit` is how long it may take from the command to the reset; the boot after it has a limit of its own.
+    /// `limit` is how long it may take from the command to the reset; the boot after it has a limit of its own.
     ///
     /// # Errors
-    /// A command that ends with an error before the machine is gone is one; a connection that is lost is not.
-    pub async fn come_back_after(
-        self,
-        command: &str,
-        what: &str,
-        reset_limit: Duration,
-    ) -> Result<Self> {
-        let resets = self.live.machine().resets();
-        match self.try_sudo(command).await {
-            Ok(run) => {
-                run.checked()?;
-            }
-            // The guest dies in the middle of the command, so its answer may be lost.
-            Err(failure) if failure.kind == "ssh" => {}
-            Err(failure) => return Err(failure),
-        }
-        self.next_epoch(resets, what, reset_limit).await
+    /// A command that fails before the machine is gone is an error; one that never answers is not, if the reset comes.
+    pub async fn come_back_after(self, command: &str, what: &str, limit: Duration) -> Result<Self> {
+        self.reset_by(command, what, limit).await?;
+        self.next_epoch().await
     }
 
-    async fn next_epoch(self, resets: u32, what: &str, reset_limit: Duration) -> Result<Self> {
+    async fn reset_by(&self, command: &str, what: &str, limit: Duration) -> Result {
+        let before = self.live.machine().resets();
+        let reset = self.wait_for_reset(before, what, limit);
+        let commanded = async {
+            match self.try_sudo(command).await {
+                Ok(run) => run.checked().map(drop),
+                // The guest dies in the middle of the command, so its answer may be lost.
+                Err(failure) if failure.kind == "ssh" => Ok(()),
+                Err(failure) => Err(failure),
+            }
+        };
+        tokio::pin!(commanded, reset);
+        tokio::select! {
+            result = &mut reset => result,
+            result = &mut commanded => {
+                result?;
+                reset.await
+            }
+        }
+    }
+
+    /// Waits until the machine was reset once more than `before` times. Ends at once where resets can't be seen.
+    async fn wait_for_reset(&self, before: u32, what: &str, limit: Duration) -> Result {
+        if !self.live.sees_resets() {
+            return Ok(());
+        }
+        let machine = self.live.machine();
+        poll_until(what, limit, RESET_POLL, self.interrupt(), async || {
+            if machine.resets() > before { Ok(()) } else { Err("no reset so far") }
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn next_epoch(self) -> Result<Self> {
         let Self { live, boot_id, connection, .. } = self;
         let limit = live.limits().reboot();
         live.end_epoch();
         drop(connection);
-        if live.sees_resets() {
-            poll_until(what, reset_limit, RESET_POLL, live.interrupt(), async || {
-                if live.machine().resets() > resets { Ok(()) } else { Err("no reset so far") }
-            })
-            .await?;
-        }
         live.observer().phase(Phase::Reach);
         // Without sight of resets, the old epoch may still answer for a while; only the boot id tells.
         let guest = loop {

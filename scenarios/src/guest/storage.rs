@@ -1,9 +1,12 @@
 //! Mounts, the kernel command line, and `/usr` slots.
 
-use wheeltap_platforms::ssh::quote;
+use wheeltap_platforms::{Class, ssh::quote};
 
 use super::Guest;
-use crate::failure::{Failure, Result};
+use crate::{
+    failure::{Failure, Result},
+    profile::{Slot, Slots},
+};
 
 /// What `findmnt` says about a mount point.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +17,17 @@ pub struct Mount {
     pub fstype: String,
     /// Mount options.
     pub options: Vec<String>,
+}
+
+/// What the boot loader knows about a slot: the GPT attribute bits 48 to 56.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotBits {
+    /// The slot with the highest is tried first; 0 is never tried.
+    pub priority: u8,
+    /// How often it is still tried before it has booted well.
+    pub tries: u8,
+    /// Whether it has.
+    pub successful: bool,
 }
 
 /// The kernel command line.
@@ -57,13 +71,43 @@ impl Guest {
         Ok(CommandLine(self.run("cat /proc/cmdline").await?))
     }
 
-    /// The partition that `/usr` runs from, as `rootdev -s /usr` prints it: `/dev/vda3`.
-    pub async fn usr_partition(&self) -> Result<String> {
-        let device = self.run("rootdev -s /usr").await?.trim().to_owned();
-        if device.starts_with("/dev/") {
-            return Ok(device);
+    /// The slot that runs: its device, and what the profile says about it.
+    ///
+    /// # Errors
+    /// If it is none of the profile's slots.
+    pub async fn active_slot(&self) -> Result<(String, Slot)> {
+        let slots = self.slots()?;
+        let device = self.run(&slots.active).await?.trim().to_owned();
+        if !device.starts_with("/dev/") {
+            let headline = format!("{} printed {device:?}, which is no device", slots.active);
+            return Err(Failure::check(headline));
         }
-        Err(Failure::check(format!("rootdev -s /usr printed {device:?}, which is no device")))
+        let uuid = self.part_uuid(&device).await?;
+        let slot = slots.by_partuuid(&uuid).ok_or_else(|| {
+            Failure::check(format!("{device} with PARTUUID {uuid} is none of the image's slots"))
+        })?;
+        Ok((device, slot.clone()))
+    }
+
+    /// What the boot loader knows about a slot.
+    pub async fn slot_bits(&self, slot: &Slot) -> Result<SlotBits> {
+        let tool = &self.slots()?.attributes;
+        let (number, device) =
+            (slot.number, quote(&format!("/dev/disk/by-partuuid/{}", slot.partuuid)));
+        let command = format!(
+            "d=/dev/$(lsblk --noheadings --nodeps --output PKNAME {device}); \
+             for bit in -P -T -S; do {tool} show -i {number} $bit $d; done"
+        );
+        let printed = self.sudo(&command).await?;
+        parse_bits(&printed).ok_or_else(|| {
+            Failure::check(format!("{tool} printed something unexpected: {printed}"))
+        })
+    }
+
+    fn slots(&self) -> Result<&Slots> {
+        self.live.profile().slots.as_ref().ok_or_else(|| {
+            Failure::new(Class::Test, "no-slots", "the scenario uses slots without needing them")
+        })
     }
 
     /// The PARTUUID of a partition, in lower case.
@@ -73,9 +117,24 @@ impl Guest {
     }
 }
 
+fn parse_bits(printed: &str) -> Option<SlotBits> {
+    let numbers: Vec<u8> =
+        printed.lines().map(|line| line.trim().parse().ok()).collect::<Option<_>>()?;
+    let [priority, tries, successful] = numbers.as_slice() else { return None };
+    Some(SlotBits { priority: *priority, tries: *tries, successful: *successful == 1 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bits() {
+        let bits = parse_bits("2\n0\n1\n").unwrap();
+        assert_eq!(bits, SlotBits { priority: 2, tries: 0, successful: true });
+        assert_eq!(parse_bits("2\n0\n"), None);
+        assert_eq!(parse_bits("Usage: cgpt\n"), None);
+    }
 
     #[test]
     fn the_last_value_counts() {
