@@ -115,6 +115,7 @@ impl Machine for ExternalMachine {
             what: "the machine to end".into(),
             why: crate::Interruption::MachineExited {
                 how: "the end of an external machine can't be seen".into(),
+                by_guest: false,
             },
         })
     }

@@ -15,6 +15,8 @@ pub enum Interruption {
     MachineExited {
         /// What ended it, as a phrase: `qemu exited with status 1: …`, `the guest powered off`.
         how: String,
+        /// Whether the guest itself did, and not the host or the provider.
+        by_guest: bool,
     },
     /// The console (or journal) showed a line after which the guest can't be expected to go on.
     FatalLine {
@@ -28,7 +30,7 @@ pub enum Interruption {
 impl fmt::Display for Interruption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MachineExited { how } => write!(f, "the machine is gone: {how}"),
+            Self::MachineExited { how, .. } => write!(f, "the machine is gone: {how}"),
             Self::FatalLine { headline } => f.write_str(headline),
             Self::Cancelled => f.write_str("the run was cancelled"),
         }
@@ -233,7 +235,7 @@ mod tests {
     async fn the_first_interruption_wins() {
         let interrupter = Interrupter::new();
         interrupter.raise(Interruption::Cancelled);
-        interrupter.raise(Interruption::MachineExited { how: "qemu quit".into() });
+        interrupter.raise(Interruption::MachineExited { how: "qemu quit".into(), by_guest: false });
         assert_eq!(interrupter.listen().current(), Some(Interruption::Cancelled));
         interrupter.clear();
         assert_eq!(interrupter.listen().current(), None);

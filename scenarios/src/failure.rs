@@ -123,8 +123,9 @@ impl From<WaitError> for Failure {
                     Self::new(Class::Product, "console", headline)
                         .with_detail(&format!("while waiting for {what}"))
                 }
-                Interruption::MachineExited { .. } => {
-                    Self::new(Class::Infra, "machine-exited", error.to_string())
+                Interruption::MachineExited { by_guest, .. } => {
+                    let class = if *by_guest { Class::Product } else { Class::Infra };
+                    Self::new(class, "machine-exited", error.to_string())
                 }
                 Interruption::Cancelled => Self::new(Class::Infra, CANCELLED, error.to_string()),
             },

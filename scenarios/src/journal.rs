@@ -4,7 +4,10 @@ use std::{
     fs::{File, OpenOptions},
     io::Write as _,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,6 +15,7 @@ use tokio::task::JoinHandle;
 use wheeltap_platforms::{
     Interrupt,
     ssh::{Connector, Follower},
+    wait_for,
 };
 
 /// Opening a session on a guest that answers; a loaded guest under TCG needs seconds.
@@ -25,8 +29,13 @@ pub(crate) struct Journal {
     connector: Connector,
     interrupt: Interrupt,
     written: Arc<tokio::sync::Mutex<Written>>,
+    /// Lines of the current boot that have come so far.
+    come: Arc<AtomicU64>,
     follower: Mutex<Option<JoinHandle<()>>>,
 }
+
+/// A follower that has brought something and then nothing for this long has caught up.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// How far `journal.log` has come. The entries of one boot are only ever appended to, so their number is all that is
 /// needed to go on without gap or duplicate.
@@ -35,15 +44,19 @@ struct Written {
     file: Option<File>,
     boot_id: String,
     lines: u64,
+    come: Arc<AtomicU64>,
 }
 
 impl Journal {
     pub(crate) fn new(connector: Connector, path: PathBuf, interrupt: Interrupt) -> Self {
-        let written = Written { path, file: None, boot_id: String::new(), lines: 0 };
+        let come = Arc::new(AtomicU64::new(0));
+        let written =
+            Written { path, file: None, boot_id: String::new(), lines: 0, come: Arc::clone(&come) };
         Self {
             connector,
             interrupt,
             written: Arc::new(tokio::sync::Mutex::new(written)),
+            come,
             follower: Mutex::new(None),
         }
     }
@@ -54,6 +67,7 @@ impl Journal {
         let (written, boot_id) = (Arc::clone(&self.written), boot_id.to_owned());
         let task = tokio::spawn(async move {
             let mut written = written.lock().await;
+            written.come.store(0, Ordering::Relaxed);
             if !written.boot_id.is_empty() && written.boot_id != boot_id {
                 let previous = format!("{} --quiet", show_boot(&written.boot_id));
                 if let Ok(follower) = connector.follow(previous, CONNECT_LIMIT, &interrupt).await {
@@ -62,6 +76,7 @@ impl Journal {
                 written.lines = 0;
             }
             written.boot_id.clone_from(&boot_id);
+            written.come.store(0, Ordering::Relaxed);
             let follow = format!("{} --follow --no-tail", show_boot(&boot_id));
             while interrupt.current().is_none() {
                 if let Ok(follower) = connector.follow(&follow, CONNECT_LIMIT, &interrupt).await {
@@ -71,6 +86,27 @@ impl Journal {
             }
         });
         self.replace(Some(task));
+    }
+
+    /// Waits until what the guest has written so far is here, but no longer than `limit`: a guest under TCG needs seconds to
+    /// open its journal, and a scenario that fails early would otherwise leave none.
+    pub(crate) async fn catch_up(&self, limit: Duration) {
+        if self.follower.lock().is_ok_and(|follower| follower.is_none()) {
+            return;
+        }
+        let catching_up = async {
+            let mut before = 0;
+            loop {
+                tokio::time::sleep(QUIET).await;
+                let now = self.come.load(Ordering::Relaxed);
+                if now > 0 && now == before {
+                    return;
+                }
+                before = now;
+            }
+        };
+        // An interrupted guest writes nothing more.
+        let _ = wait_for("the journal", limit, &self.interrupt, catching_up).await;
     }
 
     /// Stops following: the guest is about to go.
@@ -107,6 +143,7 @@ impl Written {
             if seen > self.lines {
                 self.append(&line);
                 self.lines += 1;
+                self.come.store(self.lines, Ordering::Relaxed);
             }
         }
     }

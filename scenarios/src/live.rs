@@ -28,6 +28,9 @@ use crate::{
     watch::{ConsoleWatch, Expectation, Hit, Line},
 };
 
+/// How long a failure may wait for the guest's journal, under KVM.
+const JOURNAL_LIMIT: Duration = Duration::from_secs(5);
+
 /// What a machine is started with.
 pub(crate) struct Start {
     /// Its name, unique in its attempt.
@@ -235,10 +238,11 @@ impl LiveMachine {
         self.watch.as_ref().map(|watch| watch.tail(n)).unwrap_or_default()
     }
 
-    /// Takes a picture of the screen, where there is one.
-    pub async fn screenshot(&self, file: &Path) {
+    /// Brings the evidence up to date after a failure: the journal and a picture of the screen.
+    pub async fn collect(&self) {
+        self.journal.catch_up(self.limits.scaled(JOURNAL_LIMIT)).await;
         if self.sees_resets
-            && let Err(error) = self.machine.screenshot(file).await
+            && let Err(error) = self.machine.screenshot(&self.evidence.join("screenshot.png")).await
         {
             tracing::info!(%error, "no screenshot");
         }

@@ -20,9 +20,6 @@ use super::{
     record::{Recorder, failure_of},
 };
 
-/// How long a screenshot of a machine that failed may take.
-const SCREENSHOT_LIMIT: Duration = Duration::from_secs(5);
-
 /// Evidence that is worth a link, the most telling first.
 const EVIDENCE: [&str; 8] = [
     "console.log",
@@ -83,7 +80,9 @@ impl Attempt<'_> {
         let own = context.machines();
         let machines: Vec<Arc<LiveMachine>> =
             self.shared_machine().into_iter().chain(own.iter().cloned()).collect();
-        let hits: Vec<Hit> = machines.iter().flat_map(|live| live.console_since(mark)).collect();
+        let shared_hits = self.shared_machine().map(|live| live.console_since(mark));
+        let own_hits = own.iter().flat_map(|live| live.console_since(0));
+        let hits: Vec<Hit> = shared_hits.into_iter().flatten().chain(own_hits).collect();
         for hit in &hits {
             self.recorder.console(hit);
         }
@@ -104,8 +103,7 @@ impl Attempt<'_> {
             || result.as_ref().is_err_and(Failure::breaks_machine);
         if failed {
             for live in &machines {
-                let file = live.evidence().join("screenshot.png");
-                let _ = tokio::time::timeout(SCREENSHOT_LIMIT, live.screenshot(&file)).await;
+                live.collect().await;
             }
         }
         self.recorder.phase(Phase::Teardown);

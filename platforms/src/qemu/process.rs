@@ -293,7 +293,8 @@ async fn guard(mut guardian: Guardian) {
         },
     };
     if !guardian.expect_exit.load(Ordering::SeqCst) {
-        guardian.interrupter.raise(Interruption::MachineExited { how: exit.to_string() });
+        let by_guest = matches!(exit, MachineExit::GuestPowerOff | MachineExit::GuestPanic);
+        guardian.interrupter.raise(Interruption::MachineExited { how: exit.to_string(), by_guest });
     }
     guardian.exited.send_replace(Some(exit));
 }

@@ -119,12 +119,15 @@ impl SshError {
             // A cancelled run, or a machine that QEMU or the provider took away, says nothing about the image. Neither
             // is a defect of ours, and of the four classes this is the one that is never blamed on the product.
             Self::Wait(WaitError::Interrupted {
-                why: Interruption::Cancelled | Interruption::MachineExited { .. },
+                why: Interruption::Cancelled | Interruption::MachineExited { by_guest: false, .. },
                 ..
             }) => Class::Infra,
             Self::Wait(
                 WaitError::TimedOut { .. }
-                | WaitError::Interrupted { why: Interruption::FatalLine { .. }, .. },
+                | WaitError::Interrupted {
+                    why: Interruption::FatalLine { .. } | Interruption::MachineExited { .. },
+                    ..
+                },
             )
             | Self::Unreachable { .. }
             | Self::AuthRejected { .. }
