@@ -131,6 +131,32 @@ fn an_output_directory_that_cannot_be_made_is_named() {
 }
 
 #[test]
+fn a_junit_file_that_cannot_be_written_is_named_before_anything_boots() {
+    let directory = workshop();
+    let mut args = vec!["run", "boot.release", "--junit", "file/junit.xml"];
+    args.extend(BOOTABLE);
+    let output = wheeltap(directory.path(), &args);
+    assert!(said(&output).contains("file/junit.xml can't be written"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(3));
+    assert!(!directory.path().join("wheeltap-out").exists(), "nothing was begun");
+}
+
+#[test]
+fn a_place_for_sockets_that_is_not_there_is_infrastructure() {
+    let directory = workshop();
+    let output = Command::new(env!("CARGO_BIN_EXE_wheeltap"))
+        .args(["run", "boot.release", "--accel", "tcg"])
+        .args(BOOTABLE)
+        .current_dir(directory.path())
+        .env("TMPDIR", "/nonexistent")
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("set TMPDIR to a writable directory"), "{stdout}");
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
 fn a_full_disk_is_an_infrastructure_failure() {
     let directory = workshop();
     // A user and mount namespace of its own gives a small file system without root, where the host allows it.

@@ -1,6 +1,12 @@
 //! `wheeltap run`.
 
-use std::{fs, io::IsTerminal as _, sync::Arc, time::Duration};
+use std::{
+    fs::{self, File},
+    io::{self, IsTerminal as _},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -50,6 +56,14 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, UserError> {
         progress: Arc::new(Screen::new()),
     };
     let request = Request { scenarios, firmware: setup.firmware, faults, proofs: Vec::new() };
+    if let Some(file) = &args.junit {
+        // Found out now, and not when the night is over.
+        File::options()
+            .create(true)
+            .append(true)
+            .open(file)
+            .map_err(|error| unwritable(file, &error))?;
+    }
     let prepared = engine.prepare(&request)?;
     let ended = runtime.block_on(until_second_signal(&engine, &prepared, &cancel));
     // What the second signal dropped is killed by its destructors; the threads that hold it get a moment for that.
@@ -103,11 +117,13 @@ fn finish(args: &RunArgs, run: &Run) -> Result<ExitCode, UserError> {
     print!("{}", wheeltap_reports::render(run, Format::Text(paint))?);
     if let Some(file) = &args.junit {
         let junit = wheeltap_reports::render(run, Format::Junit)?;
-        fs::write(file, junit).map_err(|error| {
-            UserError::infra(format!("{} can't be written: {error}", file.display()))
-        })?;
+        fs::write(file, junit).map_err(|error| unwritable(file, &error))?;
     }
     Ok(run.outcome().into())
+}
+
+fn unwritable(file: &Path, error: &io::Error) -> UserError {
+    UserError::infra(format!("{} can't be written: {error}", file.display()))
 }
 
 fn setup(args: &RunArgs) -> Result<Setup, UserError> {

@@ -205,6 +205,7 @@ impl Connector {
             Ok(stream) => stream?,
             Err(_) => return Err(self.unreachable("the server does not answer")),
         };
+        self.log.note(&format!("{} answers", self.address));
         let this = self.clone();
         let login = blocking(move |cancelled| this.login(cancelled, stream));
         match tokio::time::timeout(LOGIN_LIMIT, login).await {
