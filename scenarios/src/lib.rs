@@ -16,6 +16,7 @@ mod observer;
 pub mod profile;
 mod scenario;
 mod shared;
+pub mod updates;
 pub mod watch;
 
 pub use catalogue::catalogue;

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use wheeltap_scenarios::updates::{UpdateServer, Version};
 
 /// wheeltap boots an operating-system image and says whether it may leave.
 #[derive(Debug, Parser)]
@@ -37,6 +38,9 @@ pub(super) enum Command {
     /// Apply the console rules to saved logs.
     #[command(after_help = "Example:\n  wheeltap console-scan console.log")]
     ConsoleScan(ConsoleScanArgs),
+    /// Serve what machines need from elsewhere.
+    #[command(subcommand)]
+    Serve(ServeCommand),
 }
 
 /// Which scenarios.
@@ -262,6 +266,34 @@ pub(super) struct ConsoleScanArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) rules: Option<PathBuf>,
     /// As JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ServeCommand {
+    /// Serve updates in the Omaha protocol, until Ctrl-C.
+    #[command(
+        after_help = "Example:\n  wheeltap serve updates --payload flatcar_production_update.gz oem-qemu.gz \\\n    --version 4593.2.3 --listen 127.0.0.1:8080"
+    )]
+    Updates(ServeUpdatesArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeUpdatesArgs {
+    /// The update payload, and after it any number of extensions.
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub(super) payload: Vec<PathBuf>,
+    /// The version that the payload leads to; who runs it gets no update. Without it everybody gets one, always.
+    #[arg(long)]
+    pub(super) version: Option<Version>,
+    /// Only for clients of these groups.
+    #[arg(long, num_args = 1..)]
+    pub(super) group: Vec<String>,
+    /// Where to listen; port 0 is any free one.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = UpdateServer::LOOPBACK)]
+    pub(super) listen: SocketAddr,
+    /// One JSON object per line.
     #[arg(long)]
     pub(super) json: bool,
 }

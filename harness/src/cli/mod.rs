@@ -8,6 +8,7 @@ mod list;
 mod progress;
 mod report;
 mod run;
+mod serve;
 
 use clap::Parser as _;
 
@@ -37,6 +38,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Image(args) => image::image(&args.command),
         Command::ConsoleScan(args) => console_scan::console_scan(&args),
+        Command::Serve(command) => serve::serve(&command),
     };
     result.unwrap_or_else(|error| {
         let code = error.exit_code();
