@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -31,6 +31,8 @@ pub(crate) struct Journal {
     written: Arc<tokio::sync::Mutex<Written>>,
     /// Lines of the current boot that have come so far.
     come: Arc<AtomicU64>,
+    /// Whether following has ended by itself: there is no journal, or the session was lost.
+    ended: Arc<AtomicBool>,
     follower: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -57,6 +59,7 @@ impl Journal {
             interrupt,
             written: Arc::new(tokio::sync::Mutex::new(written)),
             come,
+            ended: Arc::default(),
             follower: Mutex::new(None),
         }
     }
@@ -65,6 +68,8 @@ impl Journal {
     pub(crate) fn follow_boot(&self, boot_id: &str) {
         let (connector, interrupt) = (self.connector.clone(), self.interrupt.clone());
         let (written, boot_id) = (Arc::clone(&self.written), boot_id.to_owned());
+        let ended = Arc::clone(&self.ended);
+        ended.store(false, Ordering::Relaxed);
         let task = tokio::spawn(async move {
             let mut written = written.lock().await;
             written.come.store(0, Ordering::Relaxed);
@@ -82,6 +87,7 @@ impl Journal {
                 if let Ok(follower) = connector.follow(&follow, CONNECT_LIMIT, &interrupt).await {
                     written.copy(follower).await;
                 }
+                ended.store(true, Ordering::Relaxed);
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
         });
@@ -99,7 +105,8 @@ impl Journal {
             loop {
                 tokio::time::sleep(QUIET).await;
                 let now = self.come.load(Ordering::Relaxed);
-                if now > 0 && now == before {
+                let has_some = now > 0 || self.ended.load(Ordering::Relaxed);
+                if has_some && now == before {
                     return;
                 }
                 before = now;
