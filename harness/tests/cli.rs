@@ -210,6 +210,18 @@ fn console_scan_finds_what_the_rules_name() {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_is_no_panic() {
+    // `head -c 1` goes away with most of the list unread.
+    let script = format!(
+        "'{}' list --json | head -c 1; echo \"${{PIPESTATUS[0]}}\"",
+        env!("CARGO_BIN_EXE_wheeltap")
+    );
+    let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "[0\n", "{}", said(&output));
+    assert_eq!(said(&output), "");
+}
+
+#[test]
 fn list_is_json_on_demand() {
     let directory = workshop();
     let output = wheeltap(directory.path(), &["list", "boot.*", "--json"]);

@@ -153,6 +153,11 @@ fn sigterm_takes_everything_down() {
 }
 
 #[test]
+fn a_closed_terminal_takes_everything_down() {
+    interrupted_by(Signal::HUP, "SIGHUP");
+}
+
+#[test]
 fn a_second_signal_kills_at_once() {
     let run = Run::start();
     run.wait_until_machines_run();

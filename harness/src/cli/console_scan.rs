@@ -2,7 +2,7 @@
 
 use wheeltap_scenarios::watch::{Hit, Rules, render, scan_file};
 
-use super::{args::ConsoleScanArgs, list::print_json};
+use super::{args::ConsoleScanArgs, list::print_json, out};
 use crate::{ExitCode, UserError};
 
 /// Lines of context on each side of a hit.
@@ -26,7 +26,7 @@ pub(super) fn console_scan(args: &ConsoleScanArgs) -> Result<ExitCode, UserError
         print_json(&files)?;
     } else {
         for (file, hits) in &all {
-            print!("{}", render(&file.to_string_lossy(), hits, CONTEXT));
+            out::text(render(&file.to_string_lossy(), hits, CONTEXT));
         }
     }
     let fatal = all.iter().flat_map(|(_, hits)| hits).any(Hit::is_fatal);

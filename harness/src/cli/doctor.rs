@@ -5,7 +5,7 @@ use std::process::Command;
 use serde::Serialize;
 use wheeltap_platforms::{HostFacts, qemu::find_ovmf};
 
-use super::{args::DoctorArgs, list::print_json};
+use super::{args::DoctorArgs, list::print_json, out};
 use crate::{ExitCode, UserError};
 
 /// One thing that was looked at.
@@ -37,7 +37,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<ExitCode, UserError> {
                 State::Slow => "slow",
                 State::Missing => "MISSING",
             };
-            println!("{:<14} {state:<8} {}", finding.what, finding.detail);
+            out::line(format_args!("{:<14} {state:<8} {}", finding.what, finding.detail));
         }
     }
     let missing = findings.iter().any(|finding| finding.state == State::Missing);

@@ -14,7 +14,7 @@ use indicatif::ProgressBar;
 use tokio::signal::unix::{SignalKind, signal};
 use wheeltap_images::{BuildOptions, Cache};
 
-use super::{args::ImageCommand, list::print_json};
+use super::{args::ImageCommand, list::print_json, out};
 use crate::{ExitCode, UserError};
 
 pub(super) fn image(command: &ImageCommand) -> Result<ExitCode, UserError> {
@@ -22,14 +22,14 @@ pub(super) fn image(command: &ImageCommand) -> Result<ExitCode, UserError> {
         ImageCommand::Build { version, out, force } => build(version, out.as_ref(), *force),
         ImageCommand::List { json } => list(*json),
         ImageCommand::Path { name } => {
-            println!("{}", wheeltap_images::resolve(name)?.path.display());
+            out::line(wheeltap_images::resolve(name)?.path.display());
             Ok(ExitCode::Passed)
         }
     }
 }
 
-fn build(version: &str, out: Option<&PathBuf>, force: bool) -> Result<ExitCode, UserError> {
-    let options = BuildOptions { version: version.to_owned(), out: out.cloned(), force };
+fn build(version: &str, copy: Option<&PathBuf>, force: bool) -> Result<ExitCode, UserError> {
+    let options = BuildOptions { version: version.to_owned(), out: copy.cloned(), force };
     let cancel = Arc::new(AtomicBool::new(false));
     // The build is made of processes and needs no runtime; the signals do.
     let runtime =
@@ -44,14 +44,14 @@ fn build(version: &str, out: Option<&PathBuf>, force: bool) -> Result<ExitCode, 
     }
     let mut step = |name: &str| match &bar {
         Some(bar) => bar.set_message(format!("reference {version}: {name}")),
-        None => eprintln!("reference {version}: {name}"),
+        None => out::error_line(format_args!("reference {version}: {name}")),
     };
     let built = Cache::of_user()?.build(&options, &cancel, &mut step);
     if let Some(bar) = &bar {
         bar.finish_and_clear();
     }
     let image = built?.image;
-    println!("{}", out.unwrap_or(&image.path).display());
+    out::line(copy.unwrap_or(&image.path).display());
     Ok(ExitCode::Passed)
 }
 
@@ -75,12 +75,12 @@ fn list(json: bool) -> Result<ExitCode, UserError> {
     }
     for image in images {
         let mib = image.size / (1 << 20);
-        println!(
+        out::line(format_args!(
             "{}  {mib} MiB  sha256:{}  {}",
             image.name,
             &image.digest[..12],
             image.path.display()
-        );
+        ));
     }
     Ok(ExitCode::Passed)
 }

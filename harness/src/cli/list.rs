@@ -4,7 +4,7 @@ use serde::Serialize;
 use wheeltap_platforms::{Capability, Firmware};
 use wheeltap_scenarios::{Fault, MachineNeed, Scenario, catalogue};
 
-use super::args::ListArgs;
+use super::{args::ListArgs, out};
 use crate::{ExitCode, Selection, UserError};
 
 /// A scenario as `--json` shows it.
@@ -57,7 +57,7 @@ pub(super) fn list(args: &ListArgs) -> Result<ExitCode, UserError> {
     }
     let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
     for scenario in scenarios {
-        println!("{:width$}  {}", scenario.name, scenario.summary);
+        out::line(format_args!("{:width$}  {}", scenario.name, scenario.summary));
     }
     Ok(ExitCode::Passed)
 }
@@ -79,12 +79,12 @@ fn list_faults(json: bool) -> Result<ExitCode, UserError> {
     }
     let width = listed.iter().map(|fault| fault.name.len()).max().unwrap_or(0);
     for fault in listed {
-        println!(
+        out::line(format_args!(
             "{:width$}  {} (turns red: {})",
             fault.name,
             fault.summary,
             fault.reddens.join(", ")
-        );
+        ));
     }
     Ok(ExitCode::Passed)
 }
@@ -93,7 +93,7 @@ fn list_faults(json: bool) -> Result<ExitCode, UserError> {
 pub(super) fn print_json(value: &impl Serialize) -> Result<ExitCode, UserError> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| UserError::defect(format!("can't be written as JSON: {error}")))?;
-    println!("{text}");
+    out::line(text);
     Ok(ExitCode::Passed)
 }
 

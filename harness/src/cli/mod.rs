@@ -5,6 +5,7 @@ mod console_scan;
 mod doctor;
 mod image;
 mod list;
+mod out;
 mod progress;
 mod report;
 mod run;
@@ -42,7 +43,7 @@ pub fn main() -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         let code = error.exit_code();
-        eprintln!("{:?}", miette::Report::new(error));
+        out::error_line(format_args!("{:?}", miette::Report::new(error)));
         code
     })
 }

@@ -10,6 +10,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use wheeltap_reports::CaseId;
 
+use super::out;
 use crate::engine::{Ended, Progress};
 
 pub(super) struct Screen {
@@ -57,7 +58,7 @@ impl Progress for Screen {
         let line = format!("{verdict:>8} [{seconds:>7.1}s] {case}");
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => println!("{line}"),
+            None => out::line(line),
         }
     }
 }

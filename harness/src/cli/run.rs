@@ -16,6 +16,7 @@ use wheeltap_scenarios::Fault;
 
 use super::{
     args::{AccelName, FirmwareName, Jobs, PlatformName, RunArgs},
+    out,
     progress::Screen,
 };
 use crate::{
@@ -38,7 +39,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, UserError> {
         None => Vec::new(),
     };
     if scenarios.is_empty() {
-        eprintln!("nothing is selected; `wheeltap list` shows what there is");
+        out::error_line("nothing is selected; `wheeltap list` shows what there is");
         return Ok(ExitCode::Incomplete);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -82,10 +83,11 @@ async fn until_second_signal(
     cancel: &CancellationToken,
 ) -> Option<Result<Run, EngineError>> {
     let signals = async {
-        let Ok(mut interrupt) = signal(SignalKind::interrupt()) else {
-            return std::future::pending().await;
-        };
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hang_up)) = (
+            signal(SignalKind::interrupt()),
+            signal(SignalKind::terminate()),
+            signal(SignalKind::hangup()),
+        ) else {
             return std::future::pending().await;
         };
         let mut signals = 0;
@@ -93,10 +95,14 @@ async fn until_second_signal(
             let name = tokio::select! {
                 _ = interrupt.recv() => "SIGINT",
                 _ = terminate.recv() => "SIGTERM",
+                // The terminal was closed, and with it the only place to see how this goes on.
+                _ = hang_up.recv() => "SIGHUP",
             };
             signals += 1;
             if signals == 1 {
-                eprintln!("{name}: taking the machines down; once more kills them at once");
+                out::error_line(format_args!(
+                    "{name}: taking the machines down; once more kills them at once"
+                ));
                 prepared.interrupted(name);
                 cancel.cancel();
             }
@@ -114,7 +120,7 @@ fn finish(args: &RunArgs, run: &Run) -> Result<ExitCode, UserError> {
     } else {
         Paint::Plain
     };
-    print!("{}", wheeltap_reports::render(run, Format::Text(paint))?);
+    out::text(wheeltap_reports::render(run, Format::Text(paint))?);
     if let Some(file) = &args.junit {
         let junit = wheeltap_reports::render(run, Format::Junit)?;
         fs::write(file, junit).map_err(|error| unwritable(file, &error))?;
