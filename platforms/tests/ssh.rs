@@ -488,10 +488,11 @@ async fn everything_is_in_the_log() {
     connection.exec(sh("cat; echo oops >&2; exit 1").with_stdin("in\n")).await.unwrap();
     let log = std::fs::read_to_string(path).unwrap();
     let marked: Vec<_> = log.lines().map(|line| line.split_once(' ').unwrap().1).collect();
-    assert!(marked[0].contains("connected to SSH to"), "{log}");
-    assert_eq!(marked[1], "#1 $ cat; echo oops >&2; exit 1  (3 bytes of input)");
-    assert_eq!(marked[2..4], ["#1 | in", "#1 ! oops"]);
-    assert!(marked[4].starts_with("#1 = exit status 1 after 0."), "{log}");
+    assert!(marked[0].ends_with(" answers"), "{log}");
+    assert!(marked[1].contains("connected to SSH to"), "{log}");
+    assert_eq!(marked[2], "#1 $ cat; echo oops >&2; exit 1  (3 bytes of input)");
+    assert_eq!(marked[3..5], ["#1 | in", "#1 ! oops"]);
+    assert!(marked[5].starts_with("#1 = exit status 1 after 0."), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
