@@ -28,6 +28,8 @@ fn main() -> ExitCode {
     let run = Arc::new(SharedRun::new(image, profile, &args));
     let trials = catalogue().map(|scenario| trial(scenario, &run)).collect();
     let conclusion: Conclusion = libtest_mimic::run(&args, trials);
+    // The last verdict comes before the last machine is taken down.
+    run.wait_until_finished();
     conclusion.exit_code()
 }
 
@@ -94,6 +96,15 @@ impl SharedRun {
             Some(Verdict::Pass) => Ok(Completion::Completed),
             Some(verdict) => Err(format!("{verdict}; see the run's reports").into()),
             None => Err(known.finished.clone().unwrap_or_default().into()),
+        }
+    }
+
+    fn wait_until_finished(&self) {
+        if self.begin.is_completed()
+            && let Ok(known) = self.ended.known.lock()
+        {
+            let finished = self.ended.changed.wait_while(known, |known| known.finished.is_none());
+            drop(finished);
         }
     }
 
