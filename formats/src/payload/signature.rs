@@ -8,7 +8,7 @@ use rsa::pkcs1::DecodeRsaPrivateKey as _;
 use rsa::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _};
 use rsa::traits::PublicKeyParts;
 use rsa::{Pkcs1v15Sign, RsaPrivateKey, RsaPublicKey};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use super::error::{KeyError, SignatureError};
 use super::manifest::Sha256Hash;
@@ -46,6 +46,13 @@ impl PublicKey {
         let key = RsaPublicKey::from_public_key_pem(pem).map_err(not_rsa(PUBLIC))?;
         check_size(&key)?;
         Ok(Self(key))
+    }
+
+    /// SHA-256 of modulus and exponent, to tell keys apart.
+    #[must_use]
+    pub fn fingerprint(&self) -> Sha256Hash {
+        let (modulus, exponent) = (self.0.n().to_bytes_be(), self.0.e().to_bytes_be());
+        Sha256Hash(Sha256::new().chain_update(modulus).chain_update(exponent).finalize().into())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Checks a payload without a place to write it to.
 
+use std::fmt;
 use std::io::{self, Read};
 
 use serde::Serialize;
@@ -45,6 +46,13 @@ impl Verification {
     ) -> Self {
         let summary = Summary::new(manifest, metadata_size, &tail.signatures);
         Self { summary, size: tail.size, sha256: tail.sha256, result }
+    }
+}
+
+impl fmt::Display for Verification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.summary)?;
+        writeln!(f, "whole       {} bytes, SHA-256 {}", self.size, self.sha256)
     }
 }
 

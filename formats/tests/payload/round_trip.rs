@@ -1,10 +1,13 @@
 //! What is made can be verified, listed and applied.
 
 use std::io::Cursor;
+use std::process::Command;
 
 use sha2::{Digest as _, Sha256};
 use test_case::test_case;
-use wheeltap_formats::payload::{Part, ResultCheck, Slot, apply, inspect, verify};
+use wheeltap_formats::payload::{
+    Part, PrivateKey, ResultCheck, Slot, apply, inspect, resign, verify,
+};
 
 use crate::builder::{BLOCK, blocks, noise};
 use crate::{make, private_key, public_key};
@@ -93,4 +96,46 @@ fn the_summary_as_text_and_json() {
 fn images_that_cannot_be_packed(partition: &[u8], kernel: Option<&[u8]>, message: &str) {
     let error = make(partition, kernel, &[private_key()]).unwrap_err();
     assert_eq!(error.to_string(), message);
+}
+
+#[test]
+fn the_signature_is_one_that_openssl_accepts() {
+    // The message that holds a signature of RSA-2048: 8 bytes around 256.
+    const MESSAGE: usize = 264;
+    let (payload, _) = make(&blocks(&[1; 3]), Some(b"kernel"), &[private_key()]).unwrap();
+    let (signed, message) = payload.split_at(payload.len() - MESSAGE);
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let output = Command::new("openssl")
+        .args(["dgst", "-sha256", "-verify"])
+        .arg(file("key.pub.pem", include_bytes!("fixtures/test-key.pub.pem")))
+        .arg("-signature")
+        .arg(file("signature", &message[8..]))
+        .arg(file("signed", signed))
+        .output();
+    match output {
+        Err(error) => eprintln!("skipped: openssl does not run: {error}"),
+        Ok(output) => assert_eq!(String::from_utf8_lossy(&output.stdout), "Verified OK\n"),
+    }
+}
+
+#[test]
+fn signing_anew_changes_the_signatures_and_nothing_else() {
+    let image = noise(3 * MIB, 8);
+    let (signed, created) = make(&image, Some(b"kernel"), &[private_key()]).unwrap();
+    let resigned = |payload: &[u8], keys: &[PrivateKey]| {
+        let mut out = Vec::new();
+        resign(payload, keys, &mut out).unwrap();
+        out
+    };
+    let unsigned = resigned(&signed, &[]);
+    assert_eq!(unsigned, make(&image, Some(b"kernel"), &[]).unwrap().0);
+    assert!(verify(&*unsigned, Some(&public_key())).is_err());
+    assert_eq!(resigned(&unsigned, &[private_key()]), signed);
+    assert_eq!(resigned(&signed, &[private_key()]), signed);
+    assert_eq!(inspect(&*signed).unwrap(), created.summary);
 }
