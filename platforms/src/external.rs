@@ -1,6 +1,10 @@
 //! A machine that already exists, reached by SSH only.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
@@ -74,6 +78,11 @@ impl Machine for ExternalMachine {
 
     fn ssh_address(&self) -> SocketAddr {
         self.address
+    }
+
+    fn host_address(&self) -> Option<IpAddr> {
+        // What lies between it and this host isn't known.
+        None
     }
 
     fn console_log(&self) -> Option<&Path> {

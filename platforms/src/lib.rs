@@ -8,6 +8,7 @@ mod accel;
 mod class;
 pub mod external;
 mod machine;
+mod private;
 pub mod qemu;
 pub mod ssh;
 mod wait;
@@ -18,4 +19,5 @@ pub use machine::{
     Capability, DiskPatch, ExtraDisk, Firmware, Hardware, Machine, MachineExit, MachineSpec,
     Platform, PlatformError,
 };
+pub use private::private_directory;
 pub use wait::{Interrupt, Interrupter, Interruption, WaitError, poll_until, wait_for};

@@ -1,7 +1,7 @@
 //! A machine as its platform sees it: power, console, QMP, and where its SSH port is.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -182,6 +182,10 @@ pub trait Machine: Send + Sync {
 
     /// Where its SSH server can be reached.
     fn ssh_address(&self) -> SocketAddr;
+
+    /// The address by which the guest reaches what listens on the host's 127.0.0.1, if there is one. Elsewhere only a
+    /// forward leads there ([`Connector::forward`](crate::ssh::Connector::forward)).
+    fn host_address(&self) -> Option<IpAddr>;
 
     /// The file that its console is written to, if it has one.
     fn console_log(&self) -> Option<&Path>;

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
 };
 
@@ -24,7 +25,17 @@ pub(crate) struct Launch {
     pub(crate) ovmf: Option<(PathBuf, PathBuf)>,
 }
 
+/// Where a guest on QEMU's user network finds the host's 127.0.0.1: qemu(1), `-netdev user`, `host=` (the second address
+/// of 10.0.2.0/24, unless said otherwise). `restrict=on` would close that way.
+const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 2, 2));
+
 impl Launch {
+    /// Where the guest finds the host's 127.0.0.1.
+    pub(crate) fn host_address(&self) -> Option<IpAddr> {
+        // The extra networks have the same addresses as the first, and the guest may take one of them for the way.
+        (self.hardware.extra_nics == 0).then_some(HOST)
+    }
+
     /// The arguments after the program name.
     pub(crate) fn args(&self) -> Vec<OsString> {
         [
@@ -205,7 +216,9 @@ mod tests {
 
     #[test]
     fn tcg_bios() {
-        insta::assert_snapshot!(lines(&launch(Accelerator::Tcg, Hardware::default())));
+        let launch = launch(Accelerator::Tcg, Hardware::default());
+        insta::assert_snapshot!(lines(&launch));
+        assert_eq!(launch.host_address(), Some(HOST));
     }
 
     #[test]
@@ -223,7 +236,9 @@ mod tests {
             extra_nics: 2,
             ..Hardware::default()
         };
-        insta::assert_snapshot!(lines(&launch(Accelerator::Tcg, hardware)));
+        let launch = launch(Accelerator::Tcg, hardware);
+        insta::assert_snapshot!(lines(&launch));
+        assert_eq!(launch.host_address(), None);
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Qemu {
     /// QEMU as the options say.
     #[must_use]
     pub fn new(options: QemuOptions) -> Self {
-        process::sweep_runtime_directories();
+        crate::private::sweep_private_directories();
         let accelerator = options.accelerator.unwrap_or_else(|| HostFacts::read().choose().0);
         Self { program: options.program, accelerator }
     }

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs, io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Stdio,
     sync::{
@@ -45,6 +45,7 @@ pub(crate) struct QemuMachine {
     name: String,
     console: PathBuf,
     ssh_address: SocketAddr,
+    host_address: Option<IpAddr>,
     interrupter: Interrupter,
     expect_exit: Arc<AtomicBool>,
     qmp: Arc<Qmp>,
@@ -79,7 +80,7 @@ pub(crate) async fn start(
     if let (Some(template), Some((_, variables))) = (ovmf_variables, &launch.ovmf) {
         fs::copy(template, variables).map_err(written(variables))?;
     }
-    let runtime_directory = runtime_directory()?;
+    let runtime_directory = crate::private_directory()?;
     launch.qmp_socket = runtime_directory.path().join("qmp");
 
     let args = launch.args();
@@ -123,6 +124,7 @@ pub(crate) async fn start(
     }));
     Ok(QemuMachine {
         name: spec.name,
+        host_address: launch.host_address(),
         console: launch.console,
         ssh_address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         interrupter,
@@ -164,39 +166,6 @@ impl Drop for DisposableFiles {
     fn drop(&mut self) {
         // Where QEMU still has them open it is about to die, and unlinking first does no harm.
         self.remove();
-    }
-}
-
-/// How the names of private directories begin; the process that made them follows.
-const RUNTIME_PREFIX: &str = "wheeltap-";
-
-/// A private directory for the QMP socket. Not in the run directory, whose path may be longer than the 108 bytes that
-/// a socket's address can hold (unix(7)).
-fn runtime_directory() -> Result<tempfile::TempDir, PlatformError> {
-    let parent = std::env::temp_dir();
-    let prefix = format!("{RUNTIME_PREFIX}{}-", std::process::id());
-    tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent).map_err(|error| {
-        PlatformError::infra(format!(
-            "can't make a directory for sockets in {}: {error}; set TMPDIR to a writable directory",
-            parent.display()
-        ))
-    })
-}
-
-/// Removes the private directories of processes that were killed and could not do so themselves.
-pub(super) fn sweep_runtime_directories() {
-    let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
-    for entry in entries {
-        let name = entry.file_name();
-        let owner =
-            name.to_str().and_then(|name| name.strip_prefix(RUNTIME_PREFIX)?.split('-').next());
-        let is_dead = owner
-            .filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()))
-            .is_some_and(|pid| !Path::new("/proc").join(pid).exists());
-        if is_dead {
-            // Somebody else's can't be removed, and is theirs to remove.
-            let _ = fs::remove_dir_all(entry.path());
-        }
     }
 }
 
@@ -311,6 +280,10 @@ impl Machine for QemuMachine {
 
     fn ssh_address(&self) -> SocketAddr {
         self.ssh_address
+    }
+
+    fn host_address(&self) -> Option<IpAddr> {
+        self.host_address
     }
 
     fn console_log(&self) -> Option<&Path> {

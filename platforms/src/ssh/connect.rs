@@ -73,6 +73,11 @@ impl Connector {
         Self { pin, ..self }
     }
 
+    /// Where this connector's doings are written.
+    pub(super) fn log(&self) -> &SshLog {
+        &self.log
+    }
+
     /// Where the server is.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -118,6 +123,15 @@ impl Connector {
         limit: Duration,
         interrupt: &Interrupt,
     ) -> Result<Connection, SshError> {
+        let wire = self.wait_for_wire(limit, interrupt).await?;
+        Ok(Connection::new(wire, interrupt.clone(), self.log.clone()))
+    }
+
+    pub(super) async fn wait_for_wire(
+        &self,
+        limit: Duration,
+        interrupt: &Interrupt,
+    ) -> Result<Wire, SshError> {
         let start = Instant::now();
         let (mut last, mut attempts) = (None, 0);
         let mut rejections = Rejections::default();
@@ -145,15 +159,14 @@ impl Connector {
                 tokio::time::sleep(pause).await;
             }
         };
-        let wire = match wait_for(&self.what(), limit, interrupt, tries).await {
+        match wait_for(&self.what(), limit, interrupt, tries).await {
             Err(WaitError::TimedOut { what, after, .. }) => {
                 let last = last.unwrap_or_else(|| "the first attempt was not answered".into());
                 let last = Some(format!("{last} ({attempts} attempts)"));
-                return Err(WaitError::TimedOut { what, after, last }.into());
+                Err(WaitError::TimedOut { what, after, last }.into())
             }
-            other => other??,
-        };
-        Ok(Connection::new(wire, interrupt.clone(), self.log.clone()))
+            other => other?,
+        }
     }
 
     /// Opens a session of its own and runs `line` on it, delivering its output line by line.
@@ -196,7 +209,7 @@ impl Connector {
         Ok(methods.split(',').map(str::to_owned).collect())
     }
 
-    fn what(&self) -> String {
+    pub(super) fn what(&self) -> String {
         format!("SSH to {}@{}", self.user, self.address)
     }
 
@@ -277,7 +290,7 @@ impl Connector {
         Ok(wire)
     }
 
-    fn stopped(&self, stop: Stop) -> SshError {
+    pub(super) fn stopped(&self, stop: Stop) -> SshError {
         match stop {
             Stop::Cancelled => self.unreachable("cancelled"),
             Stop::Refused(how) | Stop::Lost(how) => self.unreachable(how),

@@ -61,6 +61,26 @@ pub enum SshError {
         /// The server's or libssh2's words.
         how: String,
     },
+    /// The server does not let us listen on the guest.
+    #[error(
+        "the SSH server at {address} does not forward {} to us; check that sshd_config(5) says `AllowTcpForwarding yes` \
+         on the guest{}",
+        guest_port(*.port), if *port == 0 { "" } else { ", and that nothing else listens on that port there" }
+    )]
+    ForwardRefused {
+        /// Where the server is.
+        address: SocketAddr,
+        /// The port on the guest, or 0 if the server was to choose one.
+        port: u16,
+    },
+    /// The connection that carried a forward ended.
+    #[error("the SSH connection that forwards port {port} of the guest was lost: {how}")]
+    ForwardLost {
+        /// The port on the guest.
+        port: u16,
+        /// What was seen.
+        how: String,
+    },
     /// A transfer's command failed on the guest.
     #[error("can't {action} {path} on the guest: {status}{}", reason(stderr))]
     Transfer {
@@ -102,6 +122,10 @@ pub enum SshError {
     Worker(String),
 }
 
+fn guest_port(port: u16) -> String {
+    if port == 0 { "a port of its choice".into() } else { format!("port {port} of the guest") }
+}
+
 fn times(attempts: u32) -> String {
     if attempts > 1 { format!(" (said {attempts} times)") } else { String::new() }
 }
@@ -133,16 +157,19 @@ impl SshError {
             | Self::AuthRejected { .. }
             | Self::HostKeyChanged { .. }
             | Self::Lost { .. }
-            | Self::NotStarted { .. } => Class::Product,
-            Self::Transfer { .. } | Self::TooLarge { .. } => Class::Test,
+            | Self::NotStarted { .. }
+            | Self::ForwardLost { .. } => Class::Product,
+            Self::Transfer { .. } | Self::TooLarge { .. } | Self::ForwardRefused { .. } => {
+                Class::Test
+            }
             Self::BadKey { .. } | Self::Write { .. } => Class::Infra,
             Self::Worker(_) => Class::Harness,
         }
     }
 
-    /// Whether the connection ended in the middle of a command, as it does when the guest reboots.
+    /// Whether the connection ended in the middle of a command or a forward, as it does when the guest reboots.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        matches!(self, Self::Lost { .. })
+        matches!(self, Self::Lost { .. } | Self::ForwardLost { .. })
     }
 }

@@ -27,7 +27,7 @@ use super::{ExitStatus, SshError};
 /// A guest that was reset leaves no trace on a connection that only listens: slirp keeps its half open. A packet of
 /// ours makes the new kernel answer with a reset. Ten seconds is soon enough for that, and rare enough to cost an
 /// emulated guest nothing.
-const KEEPALIVE: Duration = Duration::from_secs(10);
+pub(super) const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// How long it may take to send the packet that gives up a command, before the whole connection is given up.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -90,6 +90,11 @@ impl Wire {
         self.session.clone()
     }
 
+    /// The socket, to be polled together with others.
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// Whether the other side still holds its end of the connection, as far as the kernel knows.
     pub(super) fn is_open(&self) -> bool {
         match self.stream.peek(&mut [0]) {
@@ -134,17 +139,15 @@ impl Wire {
         }
     }
 
-    fn half_sent(&self) -> bool {
+    /// Whether a packet is half sent, so that whoever started it must go on with it before anything else.
+    pub(super) fn half_sent(&self) -> bool {
         matches!(self.session.block_directions(), BlockDirections::Outbound | BlockDirections::Both)
     }
 
     /// Sleeps until the socket can be used in the direction that libssh2 waits for, or the result is not wanted.
-    fn wait(&self, cancelled: &PipeReader) -> Result<(), Stop> {
+    pub(super) fn wait(&self, cancelled: &PipeReader) -> Result<(), Stop> {
         let half_sent = self.half_sent();
-        // sshd leaves Nagle's algorithm on, so its answer to the first command waits until we acknowledge what it sent
-        // after the login. Without this that takes 40 ms, for which Linux delays an acknowledgement. The kernel forgets
-        // the option with the next packets, hence here. It only saves time, so its failure is no matter.
-        let _ = self.stream.set_quickack(true);
+        self.acknowledge();
         loop {
             // Nothing is ever written to the pipe: it becomes ready when its other end is closed.
             match self.poll(half_sent, Some(cancelled), KEEPALIVE)? {
@@ -152,11 +155,30 @@ impl Wire {
                 Ready::Socket => return Ok(()),
                 // Before the login a keepalive would break the protocol; there, the caller's limit has to do.
                 Ready::Nothing if !half_sent && self.session.authenticated() => {
-                    self.session.keepalive_send().map_err(|error| Stop::Lost(error.to_string()))?;
+                    self.keepalive()?;
                 }
                 Ready::Nothing => {}
             }
         }
+    }
+
+    /// Lets the server send its next packet at once, to be called before each sleep.
+    ///
+    /// sshd leaves Nagle's algorithm on, so its answer to the first command waits until we acknowledge what it sent
+    /// after the login. Without this that takes 40 ms, for which Linux delays an acknowledgement. The kernel forgets the
+    /// option with the next packets. It only saves time, so its failure is no matter.
+    pub(super) fn acknowledge(&self) {
+        let _ = self.stream.set_quickack(true);
+    }
+
+    /// Asks the server for a sign of life.
+    pub(super) fn keepalive(&self) -> Result<(), Stop> {
+        // libssh2 never goes on with a keepalive that was half sent, and without it nothing else could be sent. But if
+        // the socket has no room, what fills it makes the server answer as well.
+        if let Ready::Nothing = self.poll(true, None, Duration::ZERO)? {
+            return Ok(());
+        }
+        self.session.keepalive_send().map(drop).map_err(|error| Stop::Lost(error.to_string()))
     }
 
     fn poll(
