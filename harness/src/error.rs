@@ -35,6 +35,10 @@ impl UserError {
         Self { help: Some(help.into()), ..self }
     }
 
+    pub(crate) fn with_code(self, code: ExitCode) -> Self {
+        Self { code, ..self }
+    }
+
     /// The exit code that goes with it.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
@@ -107,6 +111,7 @@ impl From<BuildError> for UserError {
             BuildError::BadVersion { .. } => ExitCode::Usage,
             BuildError::Cancelled => ExitCode::Interrupted,
             BuildError::MissingPackages { .. }
+            | BuildError::NoUpdateClient { .. }
             | BuildError::Failed { .. }
             | BuildError::Io { .. }
             | BuildError::Cache(_) => ExitCode::InfraFailure,

@@ -24,6 +24,39 @@ pub struct BuildOptions {
     /// Build even if it is cached, from packages that apt resolves now. Without it a second build uses the packages
     /// of the first.
     pub force: bool,
+    /// What is wrong with it, for scenarios that need a bad image.
+    pub defect: Option<Defect>,
+}
+
+impl BuildOptions {
+    /// The sound image of a version, from the cache if it is there.
+    #[must_use]
+    pub fn new(version: impl Into<String>) -> Self {
+        Self { version: version.into(), out: None, force: false, defect: None }
+    }
+
+    /// What stands behind `reference:` in its name: the version, and what is wrong with it.
+    fn label(&self) -> String {
+        match self.defect {
+            None => self.version.clone(),
+            Some(defect) => format!("{}-{}", self.version, defect.name()),
+        }
+    }
+}
+
+/// A defect that an image is built with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Defect {
+    /// The program that marks the slot good is missing from `/usr`; everything else is sound.
+    NeverGood,
+}
+
+impl Defect {
+    fn name(self) -> &'static str {
+        match self {
+            Self::NeverGood => "never-good",
+        }
+    }
 }
 
 /// A build's result.
@@ -63,8 +96,9 @@ impl Cache {
         if !is_version(version) {
             return Err(BuildError::BadVersion { version: version.clone() });
         }
-        let path = self.image_path(recipe, version);
-        let _lock = self.lock(&format!("reference-{version}"), cancel, step)?;
+        let label = options.label();
+        let path = self.image_path(recipe, &label);
+        let _lock = self.lock(&format!("reference-{label}"), cancel, step)?;
         let found = if options.force { None } else { CachedImage::of(&path) };
         let cached = found.is_some();
         let image = match found {
@@ -88,6 +122,9 @@ impl Cache {
         cancel: &AtomicBool,
         step: &mut dyn FnMut(&str),
     ) -> Result<CachedImage, BuildError> {
+        if let Some(why) = recipe.client_missing() {
+            return Err(BuildError::NoUpdateClient { why });
+        }
         let packages = recipe.missing_packages();
         if !packages.is_empty() {
             return Err(BuildError::MissingPackages { packages });
@@ -106,13 +143,15 @@ impl Cache {
         let scratch = work.path().join("scratch");
         fs::create_dir(&scratch).map_err(CacheError::io("make the directory", &scratch))?;
         let disk = work.path().join("disk.img");
-        let arguments: [&OsStr; 3] = [options.version.as_ref(), packages.as_ref(), disk.as_ref()];
+        let defect = options.defect.map_or("", Defect::name);
+        let arguments: [&OsStr; 4] =
+            [options.version.as_ref(), packages.as_ref(), disk.as_ref(), defect.as_ref()];
         script::run(&scripts.join("build"), &arguments, &scratch, cancel, step)?;
 
         step("digest");
         self.directory("images")?;
         let image = CachedImage {
-            name: format!("reference:{}", options.version),
+            name: format!("reference:{}", options.label()),
             version: options.version.clone(),
             profile: "reference".to_owned(),
             digest: digest::of_file(&disk).map_err(CacheError::io("read", &disk))?,

@@ -3,6 +3,8 @@
 //! ```text
 //! CACHE/images/reference-4000.0.0-0123456789abcdef.img        read-only; the digest is of the recipe
 //! CACHE/images/reference-4000.0.0-0123456789abcdef.img.json   written last: without it the image isn't trusted
+//! CACHE/payloads/0123456789abcdef.payload                     read-only; the digest is of image, slot and keys
+//! CACHE/downloads/0123456789abcdef/NAME                       of the URL; what was checked has NAME.sha256 beside it
 //! CACHE/packages/0123456789abcdef/{root,versions}             renamed here when complete
 //! CACHE/locks/NAME                                            held while that entry is made
 //! CACHE/work/XXXXXX/                                          of one build; its lock file is held by a living one
@@ -16,9 +18,9 @@ use std::{env, io, thread};
 
 use tempfile::TempDir;
 
-use crate::error::{BuildError, CacheError};
+use crate::error::{CacheError, LockError};
+use crate::process::CANCEL_POLL;
 use crate::recipe::Recipe;
-use crate::script::CANCEL_POLL;
 use crate::sidecar::CachedImage;
 
 /// A directory with images.
@@ -93,12 +95,14 @@ impl Cache {
         entry: &str,
         cancel: &AtomicBool,
         progress: &mut dyn FnMut(&str),
-    ) -> Result<File, BuildError> {
+    ) -> Result<File, LockError> {
         let path = self.directory("locks")?.join(entry);
         let file = open_lock(&path)?;
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => progress("waiting for another build of the same"),
+            Err(TryLockError::WouldBlock) => {
+                progress("waiting for another process that makes the same");
+            }
             Err(TryLockError::Error(error)) => {
                 return Err(CacheError::io("lock", &path)(error).into());
             }
@@ -110,7 +114,7 @@ impl Cache {
             match locked.recv_timeout(CANCEL_POLL) {
                 Ok(result) => return Ok(result.map_err(CacheError::io("lock", &path))?),
                 Err(RecvTimeoutError::Timeout) if !cancel.load(Ordering::Relaxed) => {}
-                Err(_) => return Err(BuildError::Cancelled),
+                Err(_) => return Err(LockError::Cancelled),
             }
         }
     }

@@ -45,6 +45,21 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
+/// The lock of an entry of the cache could not be taken.
+#[derive(Debug)]
+pub(crate) enum LockError {
+    /// The caller wants to wait no longer.
+    Cancelled,
+    /// The lock file.
+    Cache(CacheError),
+}
+
+impl From<CacheError> for LockError {
+    fn from(error: CacheError) -> Self {
+        Self::Cache(error)
+    }
+}
+
 /// The reference image could not be built.
 #[derive(Debug, Error)]
 pub enum BuildError {
@@ -53,6 +68,14 @@ pub enum BuildError {
     MissingPackages {
         /// What to install.
         packages: Vec<&'static str>,
+    },
+    /// The update client could not be built with this binary.
+    #[error(
+        "this wheeltap cannot build the reference image, because {why}\nthen build wheeltap again"
+    )]
+    NoUpdateClient {
+        /// Why not, and what to do.
+        why: String,
     },
     /// The version would not be one of an OS.
     #[error("{version:?} is not a version: give three numbers, such as 4000.0.0")]
@@ -87,6 +110,15 @@ pub enum BuildError {
     /// The cache can't be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
+}
+
+impl From<LockError> for BuildError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Cancelled => Self::Cancelled,
+            LockError::Cache(error) => error.into(),
+        }
+    }
 }
 
 fn step_hint(output: &str) -> &'static str {

@@ -70,17 +70,14 @@ pub(crate) fn resolve(
 }
 
 fn open(name: &str, path: &Path) -> Result<Image, ResolveError> {
-    let format = match recognize(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+    let format = match recognized(path) {
+        Err(ResolveError::Cache(CacheError::Io { source, .. }))
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
             return Err(ResolveError::Unknown(name.to_owned()));
         }
-        recognized => recognized.map_err(CacheError::io("read the image", path))?,
+        recognized => recognized?,
     };
-    let format = format.map_err(|no| ResolveError::NotAnImage {
-        path: path.to_owned(),
-        what: no.what,
-        fix: no.fix.replace("FILE", &path.display().to_string()),
-    })?;
     // QEMU runs elsewhere, and names the path in overlays.
     let absolute = fs::canonicalize(path).map_err(CacheError::io("read the image", path))?;
     let about = CachedImage::of(&absolute);
@@ -90,6 +87,16 @@ fn open(name: &str, path: &Path) -> Result<Image, ResolveError> {
     };
     let (version, profile) = about.map(|about| (about.version, about.profile)).unzip();
     Ok(Image { name: name.to_owned(), path: absolute, format, digest, version, profile })
+}
+
+/// How the disk in a file is stored.
+pub(crate) fn recognized(path: &Path) -> Result<Format, ResolveError> {
+    let format = recognize(path).map_err(CacheError::io("read the image", path))?;
+    format.map_err(|no| ResolveError::NotAnImage {
+        path: path.to_owned(),
+        what: no.what,
+        fix: no.fix.replace("FILE", &path.display().to_string()),
+    })
 }
 
 /// Why a file is no image.

@@ -8,15 +8,18 @@ mod cache;
 mod digest;
 mod error;
 mod image;
+pub mod payload;
+mod process;
 mod recipe;
 mod script;
 mod sidecar;
 mod tools;
 
-pub use builder::{BuildOptions, Built};
+pub use builder::{BuildOptions, Built, Defect};
 pub use cache::Cache;
 pub use error::{BuildError, CacheError, ResolveError};
 pub use image::{Format, Image};
+pub use payload::{DEVELOPMENT_KEY, DEVELOPMENT_PUBLIC_KEY};
 pub use sidecar::{CachedImage, Package};
 pub use tools::missing_packages;
 

@@ -49,6 +49,12 @@ impl Recipe {
         (self.missing)()
     }
 
+    /// Why the recipe has no update client, if it has none: the build of this binary could not make it.
+    pub(crate) fn client_missing(&self) -> Option<String> {
+        let (_, why) = self.files.iter().find(|(name, _)| *name == "update_engine.missing")?;
+        Some(String::from_utf8_lossy(why).into_owned())
+    }
+
     /// Writes all files below a directory.
     pub(crate) fn write(&self, directory: &Path) -> io::Result<()> {
         for (name, contents) in self.files.iter() {
@@ -81,7 +87,7 @@ mod tests {
     #[test]
     fn carries_what_the_builder_calls() {
         let names: Vec<_> = EMBEDDED.iter().map(|(name, _)| *name).collect();
-        for name in ["build", "unpack", "packages", "lib.sh", "steps/disk.sh"] {
+        for name in ["build", "unpack", "packages", "lib.sh", "steps/disk.sh", "update_engine"] {
             assert!(names.contains(&name), "{name} is missing from the recipe");
         }
     }

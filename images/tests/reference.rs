@@ -8,7 +8,7 @@ use std::{
 use wheeltap_images::{BuildError, BuildOptions, Cache, DEFAULT_VERSION};
 
 fn options() -> BuildOptions {
-    BuildOptions { version: DEFAULT_VERSION.into(), out: None, force: false }
+    BuildOptions::new(DEFAULT_VERSION)
 }
 
 #[test]

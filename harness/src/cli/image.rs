@@ -29,7 +29,7 @@ pub(super) fn image(command: &ImageCommand) -> Result<ExitCode, UserError> {
 }
 
 fn build(version: &str, copy: Option<&PathBuf>, force: bool) -> Result<ExitCode, UserError> {
-    let options = BuildOptions { version: version.to_owned(), out: copy.cloned(), force };
+    let options = BuildOptions { out: copy.cloned(), force, ..BuildOptions::new(version) };
     let cancel = Arc::new(AtomicBool::new(false));
     // The build is made of processes and needs no runtime; the signals do.
     let runtime =

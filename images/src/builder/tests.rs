@@ -19,7 +19,7 @@ fn quick() -> Recipe {
 }
 
 fn options(version: &str) -> BuildOptions {
-    BuildOptions { version: version.to_owned(), out: None, force: false }
+    BuildOptions::new(version)
 }
 
 /// A cache that is gone after the test, and a build in it that notes the steps.
@@ -206,6 +206,17 @@ fn a_second_build_says_that_it_waits_and_can_be_cancelled() {
         })
         .unwrap_err();
     assert!(matches!(error, BuildError::Cancelled) && waited.get());
+}
+
+#[test]
+fn a_recipe_without_an_update_client_says_why() {
+    let why = "its update client cannot be built: install libc6-dev";
+    let recipe = Recipe::of(&[PACKAGES, UNPACK, ("update_engine.missing", why)]);
+    let error = Bench::new().build(&recipe, &options("4000.0.0")).unwrap_err();
+    insta::assert_snapshot!(error, @"
+    this wheeltap cannot build the reference image, because its update client cannot be built: install libc6-dev
+    then build wheeltap again
+    ");
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn built_images() {
         assert_eq!(image.version.as_deref(), Some("4000.1.0"));
         assert_eq!(image.profile.as_deref(), Some("reference"));
     }
-    let options = BuildOptions { version: "4000.1.0".into(), out: None, force: false };
+    let options = BuildOptions::new("4000.1.0");
     let built = cache.build(&options, &AtomicBool::new(false), &mut |_| ()).unwrap();
     assert!(built.cached);
     assert!(cache.list().unwrap()[0] == about);

@@ -82,6 +82,10 @@ pub struct Update {
     pub reboot_manager: String,
     /// Config files or directories, the one that wins first.
     pub config: Vec<String>,
+    /// The public key that payloads are checked with, as a path on the guest, where updates are signed that way.
+    pub payload_key: Option<String>,
+    /// File that exists while an update waits for a reboot, where there is one.
+    pub reboot_required: Option<String>,
 }
 
 /// Two or more copies of the OS on partitions of their own.
@@ -104,6 +108,8 @@ pub struct Slots {
     pub mark_good: String,
     /// Command that shows and edits the GPT attributes, with the options of `cgpt`.
     pub attributes: String,
+    /// The partition with the kernels of all slots.
+    pub boot: BootPartition,
     /// The slots in order.
     pub slot: Vec<Slot>,
 }
@@ -119,6 +125,24 @@ impl Slots {
     #[must_use]
     pub fn by_label(&self, label: &str) -> Option<&Slot> {
         self.slot.iter().find(|slot| slot.label == label)
+    }
+}
+
+/// The partition with the kernels.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BootPartition {
+    /// GPT label.
+    pub label: String,
+    /// Where the guest mounts it.
+    pub mount: String,
+}
+
+impl BootPartition {
+    /// A path on the guest as a path in the partition, without a slash in front; `None` if it is elsewhere.
+    #[must_use]
+    pub fn relative<'a>(&self, path: &'a str) -> Option<&'a str> {
+        path.strip_prefix(&self.mount)?.strip_prefix('/')
     }
 }
 

@@ -106,7 +106,7 @@ mod tests {
     use test_case::test_case;
 
     use super::*;
-    use crate::profile::Protocol;
+    use crate::profile::{Protocol, Slot};
 
     #[test]
     fn every_builtin_profile_is_valid_and_consistent() {
@@ -123,6 +123,10 @@ mod tests {
             for slot in profile.slots.iter().flat_map(|slots| &slots.slot) {
                 assert_eq!(slot.partuuid, slot.partuuid.to_lowercase());
                 assert_eq!(slot.partuuid.len(), 36);
+            }
+            if let Some(slots) = &profile.slots {
+                let in_boot = |slot: &Slot| slots.boot.relative(&slot.kernel).is_some();
+                assert!(slots.slot.iter().all(in_boot), "{name} keeps its kernels in boot");
             }
         }
     }

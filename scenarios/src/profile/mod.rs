@@ -7,8 +7,8 @@ mod facts;
 mod load;
 
 pub use facts::{
-    FirstBoot, HashOffset, IgnitionFacts, Profile, Protocol, Slot, SlotScheme, Slots, Socket,
-    Sockets, Update,
+    BootPartition, FirstBoot, HashOffset, IgnitionFacts, Profile, Protocol, Slot, SlotScheme,
+    Slots, Socket, Sockets, Update,
 };
 pub use load::ProfileError;
 pub(crate) use load::toml_position;
