@@ -3,14 +3,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 use wheeltap_platforms::{
     Capability, Class, DiskPatch, Hardware, Interrupt, Interruption, Machine, MachineSpec,
     PlatformError,
@@ -55,7 +52,7 @@ pub struct LiveMachine {
     connector: Connector,
     journal: Journal,
     evidence: PathBuf,
-    epoch: AtomicU32,
+    epoch: watch::Sender<u32>,
     limits: Limits,
     profile: Profile,
     observer: Arc<dyn Observer>,
@@ -122,7 +119,7 @@ impl LiveMachine {
             connector,
             journal,
             evidence,
-            epoch: AtomicU32::new(0),
+            epoch: watch::Sender::new(0),
             limits: world.limits(),
             profile: world.profile.clone(),
             observer,
@@ -160,12 +157,17 @@ impl LiveMachine {
 
     /// Makes every handle on the guest stale: the machine is about to boot anew.
     pub(crate) fn end_epoch(&self) {
-        self.epoch.fetch_add(1, Ordering::SeqCst);
+        self.epoch.send_modify(|epoch| *epoch += 1);
         self.journal.pause();
     }
 
     pub(crate) fn epoch(&self) -> u32 {
-        self.epoch.load(Ordering::SeqCst)
+        *self.epoch.borrow()
+    }
+
+    /// Tells of each new epoch.
+    pub(crate) fn epochs(&self) -> watch::Receiver<u32> {
+        self.epoch.subscribe()
     }
 
     pub(crate) fn machine(&self) -> &dyn Machine {

@@ -4,11 +4,13 @@ mod command;
 mod files;
 mod network;
 mod power;
+mod reach;
 mod storage;
 mod units;
 
 pub use command::{Guest, Run};
 pub use files::{FileFacts, User};
 pub use network::Listener;
+pub use reach::{Reached, Way};
 pub use storage::{CommandLine, Mount, SlotBits};
 pub use units::{FailedUnit, UnitState};

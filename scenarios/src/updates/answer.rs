@@ -53,6 +53,7 @@ fn choose<'a>(
     releases
         .iter()
         .filter(|release| release.is_for(app.track.as_deref()) && release.fits_pin(pin))
+        .filter(|release| release.runs_on(app.board.as_deref()))
         .max_by_key(|release| release.version())
         .filter(|release| release.version().is_none() || release.version() != running.as_ref())
 }

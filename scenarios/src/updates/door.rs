@@ -5,15 +5,18 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{Mutex, oneshot},
     task::{JoinHandle, JoinSet},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    UpdateServerError,
+    TlsIdentity, UpdateServerError,
     site::Site,
+    tls::handshake_failure,
     wire::{Scissors, Wire},
 };
 
@@ -22,6 +25,9 @@ const BACKLOG: u32 = 1024;
 
 /// How long answers in progress may take when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How long a client may take for the TLS handshake, as long as hyper lets it take for the head of a request.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
 
 /// After a connection could not be accepted, which happens when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -42,6 +48,7 @@ pub(super) struct Door {
     /// Bound and never listening. While the door is closed it keeps the port from being given to somebody else, and the kernel
     /// refuses connections to it.
     _reservation: TcpSocket,
+    tls: Option<TlsIdentity>,
     open: Mutex<Option<Open>>,
 }
 
@@ -53,15 +60,18 @@ struct Open {
 }
 
 impl Door {
-    /// Takes an address, without listening on it. Port 0 becomes a free one.
-    pub(super) fn reserve(address: SocketAddr) -> Result<Self, UpdateServerError> {
+    /// Takes an address, without listening on it. Port 0 becomes a free one. With an identity it speaks TLS.
+    pub(super) fn reserve(
+        address: SocketAddr,
+        tls: Option<TlsIdentity>,
+    ) -> Result<Self, UpdateServerError> {
         let reserve = || {
             let reservation = bind(address)?;
             Ok((reservation.local_addr()?, reservation))
         };
         let (address, reservation) =
             reserve().map_err(|source| UpdateServerError::listen(address, source))?;
-        Ok(Self { address, _reservation: reservation, open: Mutex::default() })
+        Ok(Self { address, _reservation: reservation, tls, open: Mutex::default() })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -76,7 +86,8 @@ impl Door {
                 .and_then(|socket| socket.listen(BACKLOG))
                 .map_err(|source| UpdateServerError::listen(self.address, source))?;
             let (closing, closed) = oneshot::channel();
-            let task = tokio::spawn(accept(listener, Arc::clone(site), closed));
+            let tls = self.tls.as_ref().map(TlsIdentity::acceptor);
+            let task = tokio::spawn(accept(listener, tls, Arc::clone(site), closed));
             *open = Some(Open { closing, task });
         }
         Ok(())
@@ -100,7 +111,12 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
     Ok(socket)
 }
 
-async fn accept(listener: TcpListener, site: Arc<Site>, mut closed: oneshot::Receiver<Closing>) {
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    site: Arc<Site>,
+    mut closed: oneshot::Receiver<Closing>,
+) {
     let finish = CancellationToken::new();
     let mut connections = JoinSet::new();
     let closing = loop {
@@ -109,7 +125,8 @@ async fn accept(listener: TcpListener, site: Arc<Site>, mut closed: oneshot::Rec
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(converse(stream, Arc::clone(&site), finish.clone()));
+                    let (tls, site, finish) = (tls.clone(), Arc::clone(&site), finish.clone());
+                    connections.spawn(converse(stream, tls, site, finish));
                 }
                 Err(error) => {
                     tracing::warn!("the update server can't accept a connection: {error}");
@@ -128,11 +145,43 @@ async fn accept(listener: TcpListener, site: Arc<Site>, mut closed: oneshot::Rec
 }
 
 /// Serves one connection until it ends.
-async fn converse(stream: TcpStream, site: Arc<Site>, finish: CancellationToken) {
+async fn converse(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    site: Arc<Site>,
+    finish: CancellationToken,
+) {
     let scissors = Scissors::default();
-    let wire = TokioIo::new(Wire::new(stream, scissors.clone()));
-    let service = service_fn(|request| site.handle(request, &scissors));
-    let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(wire, service);
+    let wire = Wire::new(stream, scissors.clone());
+    let Some(tls) = tls else {
+        return speak(wire, &site, &scissors, &finish).await;
+    };
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(wire).into_fallible()) => shaken,
+        () = finish.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok(wire)) => speak(wire, &site, &scissors, &finish).await,
+        Ok(Err((error, mut wire))) => {
+            site.note_handshake(handshake_failure(&error));
+            // In good order, so that the client gets to read why.
+            let _ = wire.shutdown().await;
+        }
+        Err(_) => site.note_handshake("the client fell silent".to_owned()),
+    }
+}
+
+/// Speaks HTTP.
+async fn speak(
+    wire: impl AsyncRead + AsyncWrite + Unpin,
+    site: &Site,
+    scissors: &Scissors,
+    finish: &CancellationToken,
+) {
+    let service = service_fn(|request| site.handle(request, scissors));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(wire), service);
     tokio::pin!(connection);
     let result = tokio::select! {
         result = &mut connection => result,

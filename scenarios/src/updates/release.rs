@@ -19,6 +19,7 @@ const CHUNK: usize = 256 * 1024;
 pub struct Release {
     version: Option<Version>,
     groups: Vec<String>,
+    board: Option<String>,
     pub(super) payload: PackageFile,
     pub(super) extensions: Vec<PackageFile>,
 }
@@ -40,7 +41,7 @@ impl Release {
     /// If it is no readable file, empty, or has a name that doesn't fit into a URL.
     pub async fn load(payload: &Path) -> Result<Self, UpdateServerError> {
         let payload = PackageFile::load(payload).await?;
-        Ok(Self { version: None, groups: Vec::new(), payload, extensions: Vec::new() })
+        Ok(Self { version: None, groups: Vec::new(), board: None, payload, extensions: Vec::new() })
     }
 
     /// Adds a package without which the update also succeeds (`required="false"`), such as a system extension.
@@ -66,6 +67,12 @@ impl Release {
         self
     }
 
+    /// Offers it to clients of this board (`amd64-usr`) only. A client that names none is not refused.
+    #[must_use]
+    pub fn for_board(self, board: impl Into<String>) -> Self {
+        Self { board: Some(board.into()), ..self }
+    }
+
     /// The version that it leads to.
     #[must_use]
     pub fn version(&self) -> Option<&Version> {
@@ -79,6 +86,13 @@ impl Release {
 
     pub(super) fn is_for(&self, group: Option<&str>) -> bool {
         self.groups.is_empty() || self.groups.iter().any(|it| Some(it.as_str()) == group)
+    }
+
+    pub(super) fn runs_on(&self, board: Option<&str>) -> bool {
+        match (&self.board, board) {
+            (Some(own), Some(board)) => own == board,
+            _ => true,
+        }
     }
 
     /// Whether a client that pins versions to `prefix` takes it. The pin is compared as text, as the protocol has it: `4000.`

@@ -8,18 +8,18 @@ use wheeltap_formats::omaha::{self, AppRequest, Request, Response, UpdateStatus}
 
 use super::Misbehaviour;
 
-/// One HTTP request and what became of it.
+/// One HTTP request and what became of it, or a TLS handshake that failed before there was one.
 #[derive(Clone, Debug)]
 pub struct Served {
     /// When it was understood.
     pub time: Timestamp,
-    /// The HTTP method.
+    /// The HTTP method; `TLS` for a handshake that failed.
     pub method: String,
-    /// The path, without the query.
+    /// The path, without the query; `handshake` for one that failed.
     pub path: String,
     /// What it asked for.
     pub asked: Asked,
-    /// The HTTP status of the answer.
+    /// The HTTP status of the answer; 0 if there was none.
     pub status: u16,
     /// The misbehaviours that it met with.
     pub misbehaviours: Vec<Misbehaviour>,
@@ -207,7 +207,10 @@ impl fmt::Display for Served {
                 write!(f, "refused   {} {}: {reason}", plain(&self.method), plain(&self.path))?;
             }
         }
-        write!(f, "  [{}", self.status)?;
+        match self.status {
+            0 => f.write_str("  [no answer")?,
+            status => write!(f, "  [{status}")?,
+        }
         for misbehaviour in &self.misbehaviours {
             write!(f, ", {misbehaviour}")?;
         }

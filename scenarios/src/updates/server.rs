@@ -10,7 +10,7 @@ use std::{
 use wheeltap_platforms::{Interrupt, WaitError, wait_for};
 
 use super::{
-    PackageFile, Release, ReportedEvent, Served, Trouble, UpdateServerError,
+    PackageFile, Release, ReportedEvent, Served, TlsIdentity, Trouble, UpdateServerError,
     door::{Closing, Door},
     log::events,
     site::{Site, UPDATE},
@@ -35,9 +35,30 @@ impl UpdateServer {
         address: SocketAddr,
         releases: Vec<Release>,
     ) -> Result<Self, UpdateServerError> {
+        Self::open(address, releases, None).await
+    }
+
+    /// The same over HTTPS, as the holder of `identity`.
+    ///
+    /// # Errors
+    /// As for [`UpdateServer::start`].
+    pub async fn start_tls(
+        address: SocketAddr,
+        releases: Vec<Release>,
+        identity: &TlsIdentity,
+    ) -> Result<Self, UpdateServerError> {
+        Self::open(address, releases, Some(identity.clone())).await
+    }
+
+    async fn open(
+        address: SocketAddr,
+        releases: Vec<Release>,
+        tls: Option<TlsIdentity>,
+    ) -> Result<Self, UpdateServerError> {
         check_names(&releases)?;
-        let door = Door::reserve(address)?;
-        let site = Arc::new(Site::new(door.address(), releases));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let door = Door::reserve(address, tls)?;
+        let site = Arc::new(Site::new(scheme, door.address(), releases));
         door.open(&site).await?;
         Ok(Self { site, door })
     }
@@ -51,7 +72,13 @@ impl UpdateServer {
     /// What stands after `SERVER=` in a client's update.conf, if the client is on this host.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}{UPDATE}", self.address())
+        self.url_at(self.address())
+    }
+
+    /// The same for a client that sees the server at another address.
+    #[must_use]
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        format!("{}://{address}{UPDATE}", self.site.scheme())
     }
 
     /// Offers these releases, and no longer what it offered before. Downloads in progress go on.

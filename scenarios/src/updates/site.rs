@@ -40,6 +40,8 @@ const GARBAGE: &str = "<?xml version=\"1.0\"?>\n<response protocol=\"3.0\"><app 
 /// What is at the server's address.
 #[derive(Debug)]
 pub(super) struct Site {
+    /// `http` or `https`.
+    scheme: &'static str,
     address: SocketAddr,
     releases: Mutex<Arc<[Release]>>,
     troubles: Mutex<Vec<Trouble>>,
@@ -50,13 +52,18 @@ pub(super) struct Site {
 struct Refusal(StatusCode, String);
 
 impl Site {
-    pub(super) fn new(address: SocketAddr, releases: Vec<Release>) -> Self {
+    pub(super) fn new(scheme: &'static str, address: SocketAddr, releases: Vec<Release>) -> Self {
         Self {
+            scheme,
             address,
             releases: Mutex::new(releases.into()),
             troubles: Mutex::default(),
             log: Arc::new(Log::new()),
         }
+    }
+
+    pub(super) fn scheme(&self) -> &'static str {
+        self.scheme
     }
 
     pub(super) fn offer(&self, releases: Vec<Release>) {
@@ -102,7 +109,7 @@ impl Site {
         scissors: &Scissors,
     ) -> Result<Response<Body>, Refusal> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let codebase = format!("http://{}{PACKAGES}", self.host(&request));
+        let codebase = format!("{}://{}{PACKAGES}", self.scheme, self.host(&request));
         check_content_type(&request)?;
         let body = read_body(request.into_body()).await?;
         let request = omaha::Request::parse(&body).map_err(|error| {
@@ -184,6 +191,18 @@ impl Site {
 
     fn conduct(&self, scope: Scope) -> Conduct {
         Conduct::of(&mut lock(&self.troubles), scope)
+    }
+
+    /// Notes a TLS handshake that failed.
+    pub(super) fn note_handshake(&self, reason: String) {
+        self.log.push(Served {
+            time: Timestamp::now(),
+            method: "TLS".to_owned(),
+            path: "handshake".to_owned(),
+            asked: Asked::Refused { reason },
+            status: 0,
+            misbehaviours: Vec::new(),
+        });
     }
 
     fn note(

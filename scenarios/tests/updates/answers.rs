@@ -42,6 +42,18 @@ async fn an_update_is_described_as_the_protocol_has_it() {
     insta::assert_snapshot!(reply.text().replace(&server.address().to_string(), "ADDRESS"));
 }
 
+#[test_case(Some("amd64-usr") => "4000.1.0"; "its own board")]
+#[test_case(None => "4000.1.0"; "a client that names none")]
+#[test_case(Some("arm64-usr") => "noupdate"; "another board")]
+#[tokio::test]
+async fn a_payload_for_a_board_goes_to_that_board(board: Option<&str>) -> String {
+    let files = Files::new();
+    let server = start(vec![release(&files, "4000.1.0").await.for_board("amd64-usr")]).await;
+    let mut request = check("3999.0.0", "stable", "");
+    request.apps[0].board = board.map(str::to_owned);
+    offered(&server, &request).await
+}
+
 #[test_case("3999.0.0", "" => "4000.1.0"; "an older version")]
 #[test_case("4000.1.0", "" => "noupdate"; "the same version")]
 #[test_case("4000.01", "" => "noupdate"; "the same version in other digits")]

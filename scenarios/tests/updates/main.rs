@@ -7,3 +7,4 @@ mod client;
 mod downloads;
 mod lifecycle;
 mod misbehaviour;
+mod tls;
