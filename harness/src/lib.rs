@@ -8,8 +8,9 @@ mod error;
 mod exit;
 mod select;
 mod setup;
+mod updates;
 
 pub use error::UserError;
 pub use exit::ExitCode;
 pub use select::{SelectError, Selection};
-pub use setup::{ExternalHost, Setup, World};
+pub use setup::{ExternalHost, Setup, UpdateSetup, World};

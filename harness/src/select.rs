@@ -129,7 +129,10 @@ mod tests {
             "no scenario matches `boot.multiuser`; did you mean `boot.multi-user`?"
         );
         let error = select(&[], &["smoek"], &[]).unwrap_err();
-        assert_eq!(error.to_string(), "no scenario has tag `smoek`; there are: smoke");
+        assert_eq!(
+            error.to_string(),
+            "no scenario has tag `smoek`; there are: rollback, slow, smoke, update"
+        );
         assert!(select(&["zzz"], &[], &[]).unwrap_err().to_string().ends_with("shows all"));
     }
 }

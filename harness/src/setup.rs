@@ -5,10 +5,11 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use tokio_util::sync::CancellationToken;
+use wheeltap_images::payload::SlotLayout;
 use wheeltap_platforms::{
     Accelerator, Firmware, Platform,
     external::External,
@@ -18,12 +19,13 @@ use wheeltap_platforms::{
 use wheeltap_reports::Image;
 pub use wheeltap_scenarios::World;
 use wheeltap_scenarios::{
+    Scenario, UpdateNeed, Updates,
     ignition::{Config, ConfigError},
     profile::Profile,
     watch::{Rules, Source},
 };
 
-use crate::UserError;
+use crate::{UserError, updates::Preparation};
 
 /// What the user named.
 #[derive(Clone, Debug)]
@@ -42,6 +44,35 @@ pub struct Setup {
     pub firmware: Vec<Firmware>,
     /// Console rules in place of the built-in ones.
     pub console_rules: Option<PathBuf>,
+    /// What comes of updates.
+    pub updates: UpdateSetup,
+}
+
+/// Where updates come from.
+#[derive(Clone, Debug)]
+pub enum UpdateSetup {
+    /// Nothing that was selected updates anything, so no payload is made.
+    Unused,
+    /// From servers of our own.
+    Own {
+        /// An image, a payload or its URL; the next version where the image is the reference image.
+        to: Option<String>,
+        /// The most that a selected scenario needs.
+        need: UpdateNeed,
+    },
+    /// From a server that exists: its URL as guests see it.
+    Server(String),
+}
+
+impl UpdateSetup {
+    /// Servers of our own, if any of these scenarios updates something.
+    #[must_use]
+    pub fn own_if_used(scenarios: &[&Scenario], to: Option<&str>) -> Self {
+        match scenarios.iter().map(|scenario| scenario.needs.update).max() {
+            None | Some(UpdateNeed::None) => Self::Unused,
+            Some(need) => Self::Own { to: to.map(str::to_owned), need },
+        }
+    }
 }
 
 /// A machine that exists.
@@ -75,14 +106,20 @@ impl Setup {
             accelerator: None,
             firmware: vec![Firmware::Bios],
             console_rules: None,
+            updates: UpdateSetup::Unused,
         }
     }
 
-    /// Puts it together.
+    /// Puts it together. Making payloads takes a while: `step` is told what is done, and setting `abort` ends it.
     ///
     /// # Errors
     /// Names what is missing or broken, and what to do about it.
-    pub fn world(&self, cancel: CancellationToken) -> Result<(World, Image), UserError> {
+    pub fn world(
+        &self,
+        cancel: CancellationToken,
+        abort: &AtomicBool,
+        step: &mut dyn FnMut(&str),
+    ) -> Result<(World, Image), UserError> {
         let image = match &self.host {
             Some(_) => None,
             None => Some(wheeltap_images::resolve(&self.image)?),
@@ -103,8 +140,10 @@ impl Setup {
             version: image.as_ref().and_then(|image| image.version.clone()).unwrap_or_default(),
             profile: profile.name.clone(),
         };
+        let platform = self.platform()?;
+        let updates = self.updates(image.as_ref(), &profile, abort, step)?;
         let world = World {
-            platform: self.platform()?,
+            platform,
             profile,
             image: image.as_ref().map(|image| image.path.clone()).unwrap_or_default(),
             image_version: image.and_then(|image| image.version),
@@ -113,29 +152,37 @@ impl Setup {
             public_key,
             user,
             rules: rules.for_source(Source::Console),
+            updates,
             cancel,
         };
         Ok((world, described))
     }
 
-    /// The profile that was asked for, or the one that the image says it has.
     fn profile(&self, image: Option<&wheeltap_images::Image>) -> Result<Profile, UserError> {
-        let known = self.profile.clone().or_else(|| image.and_then(|image| image.profile.clone()));
-        let name = known.ok_or_else(|| {
-            let names = Profile::names().collect::<Vec<_>>().join(", ");
-            let what = match &self.host {
-                Some(host) => host.address.to_string(),
-                None => self.image.clone(),
-            };
-            UserError::usage(format!("nothing says of which OS family {what} is"))
-                .with_help(format!("give --profile with one of: {names}"))
-        })?;
-        let profile = if Path::new(&name).extension().is_some() || name.contains('/') {
-            Profile::load(name.as_ref())
-        } else {
-            Profile::builtin(&name)
+        let what = match &self.host {
+            Some(host) => host.address.to_string(),
+            None => self.image.clone(),
         };
-        profile.map_err(|error| UserError::usage(error.to_string()))
+        profile_of(&what, self.profile.as_deref(), image)
+    }
+
+    fn updates(
+        &self,
+        image: Option<&wheeltap_images::Image>,
+        profile: &Profile,
+        cancel: &AtomicBool,
+        step: &mut dyn FnMut(&str),
+    ) -> Result<Updates, UserError> {
+        match (&self.updates, image) {
+            (UpdateSetup::Server(url), _) => Ok(Updates::Server(url.clone())),
+            (&UpdateSetup::Own { ref to, need }, Some(image)) => {
+                Preparation { image, profile, need, cancel, step }.updates(to.as_deref())
+            }
+            (UpdateSetup::Own { .. }, None) => Ok(Updates::None(
+                "a machine that exists is only updated from --update-server".to_owned(),
+            )),
+            (UpdateSetup::Unused, _) => Ok(Updates::None("nothing was prepared".to_owned())),
+        }
     }
 
     fn login(&self, profile: &Profile) -> Result<Login, UserError> {
@@ -169,6 +216,43 @@ impl Setup {
         let options = QemuOptions { accelerator: self.accelerator, ..QemuOptions::default() };
         Ok(Arc::new(Qemu::new(options)))
     }
+}
+
+/// The profile that was asked for, or the one that the image says it has.
+pub(crate) fn profile_of(
+    what: &str,
+    asked: Option<&str>,
+    image: Option<&wheeltap_images::Image>,
+) -> Result<Profile, UserError> {
+    let said = || image.and_then(|image| image.profile.as_deref());
+    let name = asked.or_else(said).ok_or_else(|| {
+        let names = Profile::names().collect::<Vec<_>>().join(", ");
+        UserError::usage(format!("nothing says of which OS family {what} is"))
+            .with_help(format!("give --profile with one of: {names}"))
+    })?;
+    let profile = if Path::new(name).extension().is_some() || name.contains('/') {
+        Profile::load(name.as_ref())
+    } else {
+        Profile::builtin(name)
+    };
+    profile.map_err(|error| UserError::usage(error.to_string()))
+}
+
+/// Where an image of this family has the system that updates are made from: its first slot.
+pub(crate) fn slot_layout(profile: &Profile) -> Result<SlotLayout, UserError> {
+    let name = &profile.name;
+    let none = || UserError::usage(format!("images of the profile {name} have no update slots"));
+    let slots = profile.slots.as_ref().ok_or_else(none)?;
+    let slot = slots.slot.first().ok_or_else(none)?;
+    let kernel = slots.boot.relative(&slot.kernel).ok_or_else(|| {
+        let (kernel, mount) = (&slot.kernel, &slots.boot.mount);
+        UserError::usage(format!("profile {name}: the kernel {kernel} is not below {mount}"))
+    })?;
+    Ok(SlotLayout {
+        usr_label: slot.label.clone(),
+        boot_label: slots.boot.label.clone(),
+        kernel: kernel.to_owned(),
+    })
 }
 
 fn read_config(file: &Path, profile: &Profile) -> Result<Config, UserError> {

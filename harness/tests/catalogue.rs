@@ -8,13 +8,13 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     process::ExitCode,
-    sync::{Arc, Condvar, Mutex, Once},
+    sync::{Arc, Condvar, Mutex, Once, atomic::AtomicBool},
 };
 
 use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
 use tokio_util::sync::CancellationToken;
 use wheeltap::{
-    Setup,
+    Setup, UpdateSetup,
     engine::{Ended, Engine, Jobs, Progress, Request},
 };
 use wheeltap_platforms::{Firmware, qemu::Qemu};
@@ -150,9 +150,13 @@ fn run(
     scenarios: Vec<&'static Scenario>,
     ended: &Arc<Verdicts>,
 ) -> Result<String, String> {
-    let setup = Setup { profile, ..Setup::new(image) };
-    let (world, image) =
-        setup.world(CancellationToken::new()).map_err(|error| error.to_string())?;
+    let updates =
+        UpdateSetup::own_if_used(&scenarios, std::env::var("WHEELTAP_UPDATE_TO").ok().as_deref());
+    let setup = Setup { profile, updates, ..Setup::new(image) };
+    let mut step = |step: &str| eprintln!("updates: {step}");
+    let (world, image) = setup
+        .world(CancellationToken::new(), &AtomicBool::new(false), &mut step)
+        .map_err(|error| error.to_string())?;
     let out = std::env::var_os("WHEELTAP_OUT").map_or_else(
         || PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("catalogue"),
         PathBuf::from,

@@ -51,7 +51,7 @@ fn workshop() -> tempfile::TempDir {
 const BOOTABLE: [&str; 4] = ["--image", "disk.img", "--profile", "reference"];
 
 #[test_case(&["boot.multiuser"], "did you mean `boot.multi-user`?"; "a slip of the pen")]
-#[test_case(&["--tag", "smoek"], "no scenario has tag `smoek`; there are: smoke"; "unknown tag")]
+#[test_case(&["--tag", "smoek"], "no scenario has tag `smoek`; there are: rollback, slow, smoke, update"; "unknown tag")]
 #[test_case(&["--skip", "nonesuch.*"], "no scenario matches `nonesuch.*`"; "a skip that skips nothing")]
 #[test_case(&["--fault", "nonesuch"], "no fault is named nonesuch; there are:"; "unknown fault")]
 #[test_case(&["--ignition", "nonesuch.ign"], "nonesuch.ign can't be read"; "no such config")]

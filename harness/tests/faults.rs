@@ -2,11 +2,14 @@
 //!
 //! Ignored by default, since it boots some twenty machines; `ci/test` runs it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use tokio_util::sync::CancellationToken;
 use wheeltap::{
-    Setup,
+    Setup, UpdateSetup,
     engine::{Engine, Jobs, Request, Silent},
 };
 use wheeltap_reports::{CaseResult, Verdict};
@@ -16,7 +19,17 @@ use wheeltap_scenarios::{Fault, Scenario, catalogue};
 #[ignore = "boots some twenty machines; run by ci/test"]
 fn every_fault_turns_its_scenarios_red_and_without_it_they_are_green() {
     let image = std::env::var("WHEELTAP_IMAGE").unwrap_or_else(|_| "reference".to_owned());
-    let (world, image) = Setup::new(image).world(CancellationToken::new()).unwrap();
+    let only = std::env::var("WHEELTAP_SCENARIO").ok();
+    let scenarios: Vec<&'static Scenario> = catalogue()
+        .filter(|scenario| {
+            only.as_ref().is_none_or(|only| glob_match::glob_match(only, scenario.name))
+        })
+        .collect();
+    let updates = UpdateSetup::own_if_used(&scenarios, None);
+    let setup = Setup { updates, ..Setup::new(image) };
+    let mut step = |step: &str| eprintln!("updates: {step}");
+    let (world, image) =
+        setup.world(CancellationToken::new(), &AtomicBool::new(false), &mut step).unwrap();
     let engine = Engine {
         world: Arc::new(world),
         image,
@@ -25,10 +38,6 @@ fn every_fault_turns_its_scenarios_red_and_without_it_they_are_green() {
         out: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults"),
         progress: Arc::new(Silent),
     };
-    let only = std::env::var("WHEELTAP_SCENARIO").ok();
-    let scenarios: Vec<&'static Scenario> = catalogue()
-        .filter(|scenario| only.as_ref().is_none_or(|only| scenario.name == only))
-        .collect();
     let proofs = scenarios
         .iter()
         .flat_map(|scenario| scenario.proofs.iter().map(|proof| (*scenario, proof)))

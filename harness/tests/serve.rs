@@ -109,6 +109,24 @@ fn json_is_one_object_per_line() {
     assert_eq!((code, &summary["summary"]["checks"]), (Some(0), &1.into()));
 }
 
+#[test]
+fn it_speaks_https_with_a_certificate() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    fs::write(directory.path().join("cert.pem"), made.cert.pem()).unwrap();
+    fs::write(directory.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let tls = ["--payload", "update.gz", "--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+    let mut server = Server::start(directory.path(), &tls);
+    let first = server.line();
+    let url = first.strip_prefix("SERVER=https://").unwrap();
+    // A client that doesn't speak TLS gets no answer, and a line.
+    let mut stream = TcpStream::connect(url.split('/').next().unwrap()).unwrap();
+    stream.write_all(b"GET /packages/update.gz HTTP/1.1\r\n\r\n").unwrap();
+    let line = server.line();
+    assert!(line.starts_with("refused   TLS handshake: the client doesn't speak TLS"), "{line}");
+    assert_eq!(server.end(Signal::INT).0, Some(0));
+}
+
 fn refused(args: &[&str]) -> (Option<i32>, String) {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("update.gz"), "payload").unwrap();
@@ -130,9 +148,15 @@ fn bad_input_gets_a_sentence_and_the_right_exit_code() {
         (vec!["--payload", "."], 2, ". is not a file"),
         (vec!["--payload", "empty.gz"], 2, "empty.gz is empty"),
         (vec!["--payload", "update.gz", "missing.gz"], 2, "there is no payload missing.gz"),
-        (vec![], 2, "--payload <FILE>"),
+        (vec![], 2, "--payload <FILE|URL>"),
         (with(&["--version", "stable"]), 2, "\"stable\" is not a version"),
         (with(&["--listen", "192.0.2.1:0"]), 2, "this host has no address 192.0.2.1"),
+        (with(&["--tls-cert", "cert.pem"]), 2, "--tls-key <FILE>"),
+        (
+            with(&["--tls-cert", "update.gz", "--tls-key", "update.gz"]),
+            2,
+            "update.gz holds no certificate in PEM",
+        ),
         (with(&["--listen", "localhost"]), 2, "--listen <ADDRESS:PORT>"),
         ([&payload[..], &["--listen", &taken]].concat(), 3, "is in use by another program"),
     ] {

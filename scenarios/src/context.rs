@@ -22,6 +22,7 @@ use crate::{
     profile::{Profile, Slots},
     scenario::Scenario,
     shared::SharedMachine,
+    targets::{Targets, Updates},
     watch::Rules,
 };
 
@@ -45,6 +46,8 @@ pub struct World {
     pub user: String,
     /// What to look for on consoles.
     pub rules: Rules,
+    /// What machines can be updated to.
+    pub updates: Updates,
     /// Ends everything.
     pub cancel: CancellationToken,
 }
@@ -150,6 +153,27 @@ impl Context {
         })
     }
 
+    /// Where updates come from.
+    #[must_use]
+    pub fn updates(&self) -> &Updates {
+        &self.inner.world.updates
+    }
+
+    /// What can be updated to from a server of ours.
+    ///
+    /// # Errors
+    /// If there is none, which a scenario that `needs` one doesn't see.
+    pub fn targets(&self) -> Result<&Targets> {
+        match self.updates() {
+            Updates::Own(targets) => Ok(targets),
+            Updates::None(_) | Updates::Server(_) => Err(Failure::new(
+                Class::Test,
+                "no-updates",
+                "the scenario uses an update server without needing it",
+            )),
+        }
+    }
+
     /// The version that the image says it is, where that is known.
     #[must_use]
     pub fn image_version(&self) -> Option<&str> {
@@ -173,7 +197,16 @@ impl Context {
 
     /// A machine of that name, freshly booted and reached by SSH.
     pub async fn boot_named(&self, name: &str) -> Result<Guest> {
-        let live = self.start(name).await?;
+        self.boot_fresh(name, None).await
+    }
+
+    /// The scenario's machine, freshly booted with a config that is known only now.
+    pub async fn boot_with(&self, fragment: &Fragment) -> Result<Guest> {
+        self.boot_fresh("m1", Some(fragment)).await
+    }
+
+    async fn boot_fresh(&self, name: &str, more: Option<&Fragment>) -> Result<Guest> {
+        let live = self.start(name, more).await?;
         self.inner.observer.phase(Phase::Boot);
         let guest = live.reach(live.limits().boot()).await?;
         if let Some(fault) = &self.inner.fault {
@@ -201,10 +234,10 @@ impl Context {
         self.inner.failed_as_wanted.load(Ordering::SeqCst)
     }
 
-    async fn start(&self, name: &str) -> Result<Arc<LiveMachine>> {
+    async fn start(&self, name: &str, more: Option<&Fragment>) -> Result<Arc<LiveMachine>> {
         let inner = &self.inner;
         let fragment = (inner.scenario.ignition)(self.profile());
-        let fragments: Vec<&Fragment> = fragment.iter().collect();
+        let fragments: Vec<&Fragment> = fragment.iter().chain(more).collect();
         let start = Start {
             name: name.to_owned(),
             hardware: inner.hardware.clone(),

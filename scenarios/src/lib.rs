@@ -16,6 +16,7 @@ mod observer;
 pub mod profile;
 mod scenario;
 mod shared;
+mod targets;
 pub mod updates;
 pub mod watch;
 
@@ -29,3 +30,4 @@ pub use live::LiveMachine;
 pub use observer::Observer;
 pub use scenario::{MachineNeed, Needs, Proof, Scenario, Story};
 pub use shared::SharedMachine;
+pub use targets::{KeyPair, Payload, Signer, Targets, UpdateNeed, Updates};

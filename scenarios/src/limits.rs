@@ -29,6 +29,19 @@ impl Limits {
         self.scaled(Duration::from_secs(90))
     }
 
+    /// From a request to reboot into a version that doesn't come up until the old one answers again. The kernel waits a
+    /// minute after a panic and Flatcar's initrd five minutes before it gives up, by their own clocks.
+    #[must_use]
+    pub fn rollback(&self) -> Duration {
+        self.reboot() * 2 + Duration::from_secs(6 * 60)
+    }
+
+    /// An update, from the request until it is installed. Flatcar's payloads have 400 MB and more.
+    #[must_use]
+    pub fn update(&self) -> Duration {
+        self.scaled(Duration::from_secs(180))
+    }
+
     /// One command on the guest.
     #[must_use]
     pub fn command(&self) -> Duration {

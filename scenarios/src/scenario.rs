@@ -4,7 +4,9 @@ use std::{pin::Pin, time::Duration};
 
 use wheeltap_platforms::{Capability, ExtraDisk, Firmware, Hardware};
 
-use crate::{context::Context, failure::Result, ignition::Fragment, profile::Profile};
+use crate::{
+    context::Context, failure::Result, ignition::Fragment, profile::Profile, targets::UpdateNeed,
+};
 
 /// The future of a scenario's body.
 pub type Story = Pin<Box<dyn Future<Output = Result> + Send>>;
@@ -48,7 +50,7 @@ impl Scenario {
     }
 
     /// Why it can't run there, if it can't: capabilities the platform lacks, features the profile lacks, another
-    /// firmware.
+    /// firmware. What it is updated to is another question: [`Updates::unmet`](crate::Updates::unmet).
     #[must_use]
     pub fn unmet(
         &self,
@@ -99,6 +101,8 @@ pub struct Needs {
     pub firmware: Option<Firmware>,
     /// Whether the image must have A/B slots.
     pub slots: bool,
+    /// What it must be possible to update to.
+    pub update: UpdateNeed,
 }
 
 /// Whose machine a scenario runs on.
@@ -122,6 +126,7 @@ impl Needs {
         disks: &[],
         firmware: None,
         slots: false,
+        update: UpdateNeed::None,
     };
 
     /// A machine of its own.

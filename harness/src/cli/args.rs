@@ -84,6 +84,12 @@ pub(super) struct RunArgs {
     /// Private SSH key for `--host`.
     #[arg(long, value_name = "FILE", requires = "host")]
     pub(super) identity: Option<PathBuf>,
+    /// What to update to: an image, a payload, or the URL of a published one; the next version of the reference image.
+    #[arg(long, value_name = "IMAGE|PAYLOAD|URL", conflicts_with = "update_server")]
+    pub(super) update_to: Option<String>,
+    /// An update server that exists, as guests see it, in place of our own; only some scenarios can use it.
+    #[arg(long, value_name = "URL", value_parser = update_url)]
+    pub(super) update_server: Option<String>,
     /// Machines at the same time; `auto` is what memory and CPUs allow.
     #[arg(short, long, default_value = "auto")]
     pub(super) jobs: Jobs,
@@ -99,6 +105,15 @@ pub(super) struct RunArgs {
     /// Also write the JUnit report here.
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
+}
+
+/// It ends up in a line of the guest's update.conf.
+fn update_url(text: &str) -> Result<String, String> {
+    let is_url = text.starts_with("http://") || text.starts_with("https://");
+    if !is_url || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("give a URL such as http://10.0.0.5:8000/v1/update".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -242,6 +257,9 @@ pub(super) enum ImageCommand {
         #[arg(long)]
         force: bool,
     },
+    /// Make, inspect and verify update payloads.
+    #[command(subcommand)]
+    Payload(PayloadCommand),
     /// List the images in the cache.
     #[command(after_help = "Example:\n  wheeltap image list --json")]
     List {
@@ -255,6 +273,57 @@ pub(super) enum ImageCommand {
         /// `reference`, `reference:VERSION`, or a path.
         name: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PayloadCommand {
+    /// Make a full update of the system in an image's first slot, and sign it.
+    #[command(
+        after_help = "Example:\n  wheeltap image payload create --image reference:4000.1.0 --out update.gz"
+    )]
+    Create(CreatePayloadArgs),
+    /// Say what a payload holds, without checking it.
+    #[command(after_help = "Example:\n  wheeltap image payload inspect update.gz --json")]
+    Inspect {
+        /// The payload.
+        file: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a payload's signature and all its digests.
+    #[command(
+        after_help = "Example:\n  wheeltap image payload verify update.gz --key update-payload-key.pub.pem"
+    )]
+    Verify {
+        /// The payload.
+        file: PathBuf,
+        /// Public key of whoever signed it, as PEM.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreatePayloadArgs {
+    /// The image: `reference`, `reference:VERSION`, or a path to a raw or qcow2 disk.
+    #[arg(long, default_value = "reference")]
+    pub(super) image: String,
+    /// The OS family of the image, where the image doesn't say: a name or a TOML file.
+    #[arg(long)]
+    pub(super) profile: Option<String>,
+    /// Private RSA key to sign with, as PEM; without it, the development key that only test images trust.
+    #[arg(long, value_name = "FILE")]
+    pub(super) key: Option<PathBuf>,
+    /// Where the payload goes.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: PathBuf,
+    /// Print what it holds, as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -274,25 +343,35 @@ pub(super) struct ConsoleScanArgs {
 pub(super) enum ServeCommand {
     /// Serve updates in the Omaha protocol, until Ctrl-C.
     #[command(
-        after_help = "Example:\n  wheeltap serve updates --payload flatcar_production_update.gz oem-qemu.gz \\\n    --version 4593.2.3 --listen 127.0.0.1:8080"
+        after_help = "Example:\n  wheeltap serve updates --payload flatcar_production_update.gz oem-qemu.gz \\\n    --version 4593.2.3 --listen 127.0.0.1:8080\n  wheeltap serve updates \\\n    --payload https://update.release.flatcar-linux.net/amd64-usr/4593.2.3/flatcar_production_update.gz"
     )]
     Updates(ServeUpdatesArgs),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ServeUpdatesArgs {
-    /// The update payload, and after it any number of extensions.
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    /// The update payload, and after it any number of extensions: files, or http(s) URLs of published ones.
+    #[arg(long, value_name = "FILE|URL", required = true, num_args = 1..)]
     pub(super) payload: Vec<PathBuf>,
-    /// The version that the payload leads to; who runs it gets no update. Without it everybody gets one, always.
+    /// The version that the payload leads to; who runs it gets no update. If neither this nor the payload's URL says it,
+    /// everybody gets an update, always.
     #[arg(long)]
     pub(super) version: Option<Version>,
     /// Only for clients of these groups.
     #[arg(long, num_args = 1..)]
     pub(super) group: Vec<String>,
+    /// Only for clients of this board, such as `amd64-usr`; that in the URL of a published payload, if it has one.
+    #[arg(long)]
+    pub(super) board: Option<String>,
     /// Where to listen; port 0 is any free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = UpdateServer::LOOPBACK)]
     pub(super) listen: SocketAddr,
+    /// Speak HTTPS with this certificate: PEM, the server's own first, then those between it and the authority.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// Private key of the certificate: PEM, without a password.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(super) tls_key: Option<PathBuf>,
     /// One JSON object per line.
     #[arg(long)]
     pub(super) json: bool,

@@ -1,25 +1,16 @@
 //! `wheeltap image`.
 
-use std::{
-    io::IsTerminal as _,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::path::PathBuf;
 
-use indicatif::ProgressBar;
-use tokio::signal::unix::{SignalKind, signal};
 use wheeltap_images::{BuildOptions, Cache};
 
-use super::{args::ImageCommand, list::print_json, out};
+use super::{args::ImageCommand, list::print_json, out, payload, steps::with_steps};
 use crate::{ExitCode, UserError};
 
 pub(super) fn image(command: &ImageCommand) -> Result<ExitCode, UserError> {
     match command {
         ImageCommand::Build { version, out, force } => build(version, out.as_ref(), *force),
+        ImageCommand::Payload(command) => payload::payload(command),
         ImageCommand::List { json } => list(*json),
         ImageCommand::Path { name } => {
             out::line(wheeltap_images::resolve(name)?.path.display());
@@ -30,42 +21,12 @@ pub(super) fn image(command: &ImageCommand) -> Result<ExitCode, UserError> {
 
 fn build(version: &str, copy: Option<&PathBuf>, force: bool) -> Result<ExitCode, UserError> {
     let options = BuildOptions { out: copy.cloned(), force, ..BuildOptions::new(version) };
-    let cancel = Arc::new(AtomicBool::new(false));
-    // The build is made of processes and needs no runtime; the signals do.
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime =
-        runtime.map_err(|error| UserError::infra(format!("no threads can be started: {error}")))?;
-    runtime.spawn(cancel_on_signal(Arc::clone(&cancel)));
-
-    let bar = std::io::stderr().is_terminal().then(ProgressBar::new_spinner);
-    if let Some(bar) = &bar {
-        bar.enable_steady_tick(Duration::from_millis(200));
-    }
-    let mut step = |name: &str| match &bar {
-        Some(bar) => bar.set_message(format!("reference {version}: {name}")),
-        None => out::error_line(format_args!("reference {version}: {name}")),
-    };
-    let built = Cache::of_user()?.build(&options, &cancel, &mut step);
-    if let Some(bar) = &bar {
-        bar.finish_and_clear();
-    }
-    let image = built?.image;
+    let built = with_steps(&format!("reference {version}"), |cancel, step| {
+        Ok::<_, UserError>(Cache::of_user()?.build(&options, cancel, step)?)
+    })?;
+    let image = built.image;
     out::line(copy.unwrap_or(&image.path).display());
     Ok(ExitCode::Passed)
-}
-
-async fn cancel_on_signal(cancel: Arc<AtomicBool>) {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    cancel.store(true, Ordering::Relaxed);
 }
 
 fn list(json: bool) -> Result<ExitCode, UserError> {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use wheeltap_platforms::{Capability, Firmware};
-use wheeltap_scenarios::{Fault, MachineNeed, Scenario, catalogue};
+use wheeltap_scenarios::{Fault, MachineNeed, Scenario, UpdateNeed, catalogue};
 
 use super::{args::ListArgs, out};
 use crate::{ExitCode, Selection, UserError};
@@ -30,6 +30,7 @@ struct ListedNeeds {
     #[serde(skip_serializing_if = "Option::is_none")]
     firmware: Option<Firmware>,
     slots: bool,
+    update: UpdateNeed,
 }
 
 /// A fault as `--json` shows it.
@@ -120,6 +121,7 @@ impl From<&'static Scenario> for Listed {
                     .collect(),
                 firmware: needs.firmware,
                 slots: needs.slots,
+                update: needs.update,
             },
             faults: scenario.proofs.iter().map(|proof| proof.fault).collect(),
         }

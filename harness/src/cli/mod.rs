@@ -6,10 +6,12 @@ mod doctor;
 mod image;
 mod list;
 mod out;
+mod payload;
 mod progress;
 mod report;
 mod run;
 mod serve;
+mod steps;
 
 use clap::Parser as _;
 
@@ -51,7 +53,8 @@ pub fn main() -> ExitCode {
 /// What wheeltap itself is doing goes to standard error, when asked for.
 fn init_log(verbose: u8) {
     let level = match verbose {
-        0 => "warn",
+        // The reader of FAT warns of what mkfs.vfat does.
+        0 => "warn,fatfs=error",
         1 => "info",
         _ => "debug",
     };

@@ -12,15 +12,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use wheeltap_platforms::{Accelerator, Firmware};
 use wheeltap_reports::{Format, Paint, Run};
-use wheeltap_scenarios::Fault;
+use wheeltap_scenarios::{Fault, Scenario};
 
 use super::{
     args::{AccelName, FirmwareName, Jobs, PlatformName, RunArgs},
     out,
     progress::Screen,
+    steps::with_steps,
 };
 use crate::{
-    ExitCode, ExternalHost, Selection, Setup, UserError,
+    ExitCode, ExternalHost, Selection, Setup, UpdateSetup, UserError,
     engine::{self, Engine, EngineError, Prepared, Request},
 };
 
@@ -46,8 +47,9 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, UserError> {
     let runtime =
         runtime.map_err(|error| UserError::infra(format!("no threads can be started: {error}")))?;
     let cancel = CancellationToken::new();
-    let setup = setup(args)?;
-    let (world, image) = setup.world(cancel.clone())?;
+    let setup = setup(args, &scenarios)?;
+    let (world, image) =
+        with_steps("updates", |abort, step| setup.world(cancel.clone(), abort, step))?;
     let engine = Engine {
         world: Arc::new(world),
         image,
@@ -132,7 +134,11 @@ fn unwritable(file: &Path, error: &io::Error) -> UserError {
     UserError::infra(format!("{} can't be written: {error}", file.display()))
 }
 
-fn setup(args: &RunArgs) -> Result<Setup, UserError> {
+fn setup(args: &RunArgs, scenarios: &[&Scenario]) -> Result<Setup, UserError> {
+    let updates = match &args.update_server {
+        Some(url) => UpdateSetup::Server(url.clone()),
+        None => UpdateSetup::own_if_used(scenarios, args.update_to.as_deref()),
+    };
     Ok(Setup {
         image: args.image.clone(),
         profile: args.profile.clone(),
@@ -145,6 +151,7 @@ fn setup(args: &RunArgs) -> Result<Setup, UserError> {
         },
         firmware: args.firmware.iter().map(|&name| name.into()).collect(),
         console_rules: args.console_rules.clone(),
+        updates,
     })
 }
 

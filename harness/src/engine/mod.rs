@@ -12,6 +12,7 @@ mod schedule;
 mod unit;
 
 pub use attempt::Ended;
+pub(crate) use plan::arch;
 pub use plan::{Case, Planned, Request};
 pub use run::{Engine, EngineError, Prepared, Progress, Silent};
 pub use schedule::Jobs;

@@ -81,8 +81,11 @@ impl Planned {
                 firmware,
                 variant: case.fault.as_ref().map(|fault| fault.name.clone()),
             });
-            let skip =
-                case.scenario.unmet(world.platform.capabilities(), &world.profile, case.firmware);
+            let needs = &case.scenario.needs;
+            let skip = case
+                .scenario
+                .unmet(world.platform.capabilities(), &world.profile, case.firmware)
+                .or_else(|| world.updates.unmet(needs.update));
             planned.push(PlannedCase {
                 id: case.id.clone(),
                 summary: case.scenario.summary.to_owned(),
@@ -114,7 +117,7 @@ fn has_firmware(world: &World) -> bool {
 }
 
 /// Architectures by the names that the images use.
-fn arch() -> &'static str {
+pub(crate) fn arch() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

@@ -1,9 +1,5 @@
 //! The image boots, and is what it says it is.
 
-use std::time::Duration;
-
-use wheeltap_platforms::poll_until;
-
 use super::{ACT, LOOK};
 use crate::{
     check,
@@ -86,18 +82,7 @@ async fn release(cx: Context) -> Result {
 async fn slot_good(cx: Context) -> Result {
     let guest = cx.boot().await?;
     let (_, active) = guest.active_slot().await?;
-    let what = format!("slot {} to be marked good", active.label);
-    let limits = guest.limits();
-    // The image does so by itself, some time after the boot: 45 s on real images.
-    let limit = Duration::from_secs(90);
-    let bits = poll_until(&what, limit, limits.poll(), guest.interrupt(), async || {
-        match guest.slot_bits(&active).await {
-            Ok(bits) if bits.successful => Ok(bits),
-            Ok(bits) => Err(format!("{bits:?}")),
-            Err(failure) => Err(failure.headline),
-        }
-    })
-    .await?;
+    let bits = guest.wait_until_good(&active).await?;
     for other in cx.slots()?.slot.iter().filter(|slot| slot.label != active.label) {
         let others = guest.slot_bits(other).await?;
         check!(

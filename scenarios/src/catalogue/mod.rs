@@ -4,8 +4,10 @@ mod boot;
 mod ignition;
 mod power;
 mod reboot;
+mod rollback;
 mod security;
 mod storage;
+mod update;
 
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ pub fn catalogue() -> impl Iterator<Item = &'static Scenario> {
         security::SCENARIOS,
         reboot::SCENARIOS,
         power::SCENARIOS,
+        update::SCENARIOS,
+        rollback::SCENARIOS,
     ]
     .into_iter()
     .flatten()

@@ -7,6 +7,9 @@ mod power;
 mod reach;
 mod storage;
 mod units;
+mod update_attempt;
+mod update_status;
+mod updates;
 
 pub use command::{Guest, Run};
 pub use files::{FileFacts, User};
@@ -14,3 +17,5 @@ pub use network::Listener;
 pub use reach::{Reached, Way};
 pub use storage::{CommandLine, Mount, SlotBits};
 pub use units::{FailedUnit, UnitState};
+pub use update_attempt::{UpdateAttempt, UpdateEnd};
+pub use update_status::{Operation, UpdateStatus};

@@ -39,6 +39,14 @@ impl Guest {
         self.next_epoch().await
     }
 
+    /// Reboots into a version that is not expected to come up, and gives the guest of the version before it: the one that
+    /// the boot loader fell back to.
+    pub async fn reboot_and_roll_back(self) -> Result<Self> {
+        let limit = self.limits().rollback();
+        self.reset_by("systemctl reboot", "a reset after `systemctl reboot`", limit).await?;
+        self.epoch_within(limit).await
+    }
+
     async fn reset_by(&self, command: &str, what: &str, limit: Duration) -> Result {
         let before = self.live.machine().resets();
         let reset = self.wait_for_reset(before, what, limit);
@@ -74,8 +82,12 @@ impl Guest {
     }
 
     async fn next_epoch(self) -> Result<Self> {
+        let limit = self.limits().reboot();
+        self.epoch_within(limit).await
+    }
+
+    async fn epoch_within(self, limit: Duration) -> Result<Self> {
         let Self { live, boot_id, connection, .. } = self;
-        let limit = live.limits().reboot();
         live.end_epoch();
         drop(connection);
         live.observer().phase(Phase::Reach);

@@ -1,6 +1,8 @@
 //! Mounts, the kernel command line, and `/usr` slots.
 
-use wheeltap_platforms::{Class, ssh::quote};
+use std::time::Duration;
+
+use wheeltap_platforms::{Class, poll_until, ssh::quote};
 
 use super::Guest;
 use crate::{
@@ -102,6 +104,22 @@ impl Guest {
         parse_bits(&printed).ok_or_else(|| {
             Failure::check(format!("{tool} printed something unexpected: {printed}"))
         })
+    }
+
+    /// Waits until a slot is marked good, which the image does by itself some time after the boot, and gives its bits.
+    pub async fn wait_until_good(&self, slot: &Slot) -> Result<SlotBits> {
+        let what = format!("slot {} to be marked good", slot.label);
+        // 45 s on real images, by the guest's clock.
+        let limit = Duration::from_secs(90);
+        let bits = poll_until(&what, limit, self.limits().poll(), self.interrupt(), async || {
+            match self.slot_bits(slot).await {
+                Ok(bits) if bits.successful => Ok(bits),
+                Ok(bits) => Err(format!("{bits:?}")),
+                Err(failure) => Err(failure.headline),
+            }
+        })
+        .await?;
+        Ok(bits)
     }
 
     fn slots(&self) -> Result<&Slots> {
