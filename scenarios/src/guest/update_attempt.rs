@@ -171,13 +171,14 @@ impl<'a> UpdateAttempt<'a> {
         Ok(end.await?)
     }
 
-    /// The status, and what the service has written since the attempt began. In this order, so that a status of idle
-    /// comes with all that led to it.
+    /// The status, and when it says that nothing goes on, what the service has written since the attempt began: in this
+    /// order, so that it is all that led there. Reading the journal while the service works would only take its time.
     async fn look(&self) -> Result<Seen> {
         let Update { client, service, .. } = self.facts;
         let after = self.cursor.as_ref().map(|cursor| format!(" --after-cursor={}", quote(cursor)));
         let command = format!(
-            "{client} -status && echo '{DIVIDER}' && {} -o json --output-fields=MESSAGE,PRIORITY{}",
+            "s=$({client} -status) && echo \"$s\" && echo '{DIVIDER}' && case $s in *_IDLE* | *_NEED_REBOOT*) \
+             {} -o json --output-fields=MESSAGE,PRIORITY{} ;; esac",
             journal(service),
             after.unwrap_or_default()
         );
