@@ -77,6 +77,7 @@ fn wrong(case: &CaseResult) -> Option<String> {
             case.verdict
         ));
     }
-    let is_announced = headline.contains(proof.headline);
-    (!is_announced).then(|| format!("{id} is red, but not for {:?}: {headline}", proof.headline))
+    let missing: Vec<_> =
+        proof.headline.iter().filter(|words| !headline.contains(**words)).collect();
+    (!missing.is_empty()).then(|| format!("{id} is red, but not for {missing:?}: {headline}"))
 }

@@ -51,6 +51,9 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// The kind of a failure of the image: a promise that was checked, and doesn't hold.
+const CHECK: &str = "check";
+
 /// The kind of a failure that is none: the run was cancelled.
 const CANCELLED: &str = "cancelled";
 
@@ -67,7 +70,7 @@ impl Failure {
 
     /// The image broke a promise.
     pub fn check(headline: impl Into<String>) -> Self {
-        Self { phase: Some(Phase::Check), ..Self::new(Class::Product, "check", headline) }
+        Self { phase: Some(Phase::Check), ..Self::new(Class::Product, CHECK, headline) }
     }
 
     /// The same failure, seen in `phase`.
@@ -108,6 +111,44 @@ impl Failure {
 
 /// Kinds of failures after which a machine is not what it was.
 const BREAKING: [&str; 5] = ["console", "machine-exited", "ssh", "timeout", "stale-guest"];
+
+/// Checks of one moment. All of them are made, so that a failure names everything that is wrong and not only the first of it.
+#[derive(Debug, Default)]
+pub struct Checks {
+    failed: Vec<Failure>,
+}
+
+impl Checks {
+    /// Notes the headline unless the condition holds.
+    pub fn check(&mut self, holds: bool, headline: impl FnOnce() -> String) {
+        if !holds {
+            self.failed.push(Failure::check(headline()));
+        }
+    }
+
+    /// Notes a check that has failed.
+    ///
+    /// # Errors
+    /// Any other failure, such as a guest that is gone: no more can be checked then.
+    pub fn note(&mut self, checked: Result) -> Result {
+        match checked {
+            Err(failure) if failure.kind == CHECK => self.failed.push(failure),
+            other => return other,
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// All that was wrong, as one failure.
+    pub fn done(self) -> Result {
+        let mut failed = self.failed.into_iter();
+        let Some(first) = failed.next() else { return Ok(()) };
+        Err(failed.fold(first, |mut all, next| {
+            all.headline = format!("{}; {}", all.headline, next.headline);
+            all.with_detail(&next.detail)
+        }))
+    }
+}
 
 /// Headlines go where one line is all there is.
 fn one_line(text: &str) -> String {
@@ -160,4 +201,28 @@ macro_rules! check {
             return Err($crate::Failure::check(format!($($headline)+)));
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_checks_of_a_moment_are_in_one_headline() {
+        let mut checks = Checks::default();
+        checks.check(true, || unreachable!("it holds"));
+        checks.check(false, || "the first".to_owned());
+        checks.note(Ok(())).unwrap();
+        checks.note(Err(Failure::check("the second").with_detail("its detail"))).unwrap();
+        let failure = checks.done().unwrap_err();
+        assert_eq!(failure.headline, "the first; the second");
+        assert_eq!((&*failure.detail, failure.phase), ("its detail", Some(Phase::Check)));
+        Checks::default().done().unwrap();
+    }
+
+    #[test]
+    fn a_guest_that_is_gone_ends_the_checks() {
+        let gone = Failure::new(Class::Product, "ssh", "the connection was lost");
+        assert_eq!(Checks::default().note(Err(gone.clone())).unwrap_err(), gone);
+    }
 }

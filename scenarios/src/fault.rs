@@ -17,6 +17,9 @@ pub struct Fault {
     pub name: String,
     /// What is broken, in one sentence without a period.
     pub summary: String,
+    /// Names of other faults of which this one consists, as far as they concern a running guest.
+    #[serde(default)]
+    pub parts: Vec<String>,
     /// Merged last into the Ignition config, so that it wins.
     pub ignition: Option<Map<String, Value>>,
     /// Takes the place of the config that the scenario would have given.
@@ -69,10 +72,20 @@ impl Fault {
     /// Names the faults that exist.
     pub fn find(name: &str) -> Result<Self, FaultError> {
         let all = Self::builtin()?;
-        let names = all.iter().map(|fault| fault.name.clone()).collect::<Vec<_>>().join(", ");
-        all.into_iter()
-            .find(|fault| fault.name == name)
-            .ok_or_else(|| FaultError(format!("no fault is named {name}; there are: {names}")))
+        let named = |name: &str| {
+            all.iter().find(|fault| fault.name == name).ok_or_else(|| {
+                let names: Vec<_> = all.iter().map(|fault| fault.name.as_str()).collect();
+                FaultError(format!("no fault is named {name}; there are: {}", names.join(", ")))
+            })
+        };
+        let mut fault = named(name)?.clone();
+        for part in &fault.parts {
+            let script = named(part)?.guest.as_deref().unwrap_or("true");
+            let before = fault.guest.map(|before| format!("{before}\n")).unwrap_or_default();
+            // In a shell of its own, so that parts don't see each other's variables.
+            fault.guest = Some(format!("{before}(\n{script}\n)"));
+        }
+        Ok(fault)
     }
 
     /// The config that takes the place of the scenario's.

@@ -22,7 +22,7 @@ pub mod watch;
 
 pub use catalogue::catalogue;
 pub use context::{Context, World};
-pub use failure::{Failure, Phase, Result};
+pub use failure::{Checks, Failure, Phase, Result};
 pub use fault::{DiskFault, Fault, FaultError};
 pub use guest::Guest;
 pub use limits::Limits;

@@ -160,6 +160,6 @@ impl Needs {
 pub struct Proof {
     /// Name of the fault in `faults.toml`.
     pub fault: &'static str,
-    /// Words that the headline must hold.
-    pub headline: &'static str,
+    /// Words that the headline must hold, all of them.
+    pub headline: &'static [&'static str],
 }

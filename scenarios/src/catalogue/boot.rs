@@ -14,8 +14,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the machine reaches multi-user.target and no unit has failed",
         tags: &["smoke"],
         proofs: &[
-            Proof { fault: "failing-unit", headline: "wheeltap-broken.service failed" },
-            Proof { fault: "stuck-unit", headline: "systemd to finish starting" },
+            Proof { fault: "failing-unit", headline: &["wheeltap-broken.service failed"] },
+            Proof { fault: "stuck-unit", headline: &["systemd to finish starting"] },
         ],
         body: |cx| Box::pin(multi_user(cx)),
         ..LOOK
@@ -24,7 +24,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "boot.release",
         summary: "os-release names the family and the version of the image",
         tags: &["smoke"],
-        proofs: &[Proof { fault: "other-os-release", headline: "os-release says ID=" }],
+        proofs: &[Proof { fault: "other-os-release", headline: &["os-release says ID="] }],
         body: |cx| Box::pin(release(cx)),
         ..LOOK
     },
@@ -33,7 +33,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the slot that booted is marked good, and is the one that is tried first",
         tags: &["smoke"],
         needs: Needs { slots: true, ..Needs::SHARED },
-        proofs: &[Proof { fault: "slot-not-good", headline: "to be marked good" }],
+        proofs: &[Proof { fault: "slot-not-good", headline: &["to be marked good"] }],
         body: |cx| Box::pin(slot_good(cx)),
         ..LOOK
     },
@@ -41,7 +41,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "boot.machine-id",
         summary: "two machines from one image have different machine ids, and a reboot keeps them",
         needs: Needs { machines: 2, ..Needs::FRESH },
-        proofs: &[Proof { fault: "fixed-machine-id", headline: "both machines have machine id" }],
+        proofs: &[Proof {
+            fault: "fixed-machine-id",
+            headline: &["both machines have machine id"],
+        }],
         body: |cx| Box::pin(machine_id(cx)),
         ..ACT
     },

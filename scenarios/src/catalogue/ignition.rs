@@ -17,9 +17,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         claims: &["ignition-specs"],
         ignition: |_| Some(files_config()),
         proofs: &[
-            Proof { fault: "other-content", headline: "/opt/wheeltap/file holds" },
-            Proof { fault: "other-mode", headline: "has mode" },
-            Proof { fault: "other-owner", headline: "belongs to" },
+            Proof { fault: "other-content", headline: &["/opt/wheeltap/file holds"] },
+            Proof { fault: "other-mode", headline: &["has mode"] },
+            Proof { fault: "other-owner", headline: &["belongs to"] },
         ],
         body: |cx| Box::pin(files(cx)),
         ..LOOK
@@ -29,7 +29,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "directories are made with their mode and owner",
         claims: &["ignition-specs"],
         ignition: |_| Some(Fragment::new([directory(DIRECTORY, 0o750).owner("core", "core")])),
-        proofs: &[Proof { fault: "no-directory", headline: "is no directory" }],
+        proofs: &[Proof { fault: "no-directory", headline: &["is no directory"] }],
         body: |cx| Box::pin(directories(cx)),
         ..LOOK
     },
@@ -38,7 +38,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "symbolic links are made with their target",
         claims: &["ignition-specs"],
         ignition: |_| Some(Fragment::new([link(LINK, LINK_TARGET)])),
-        proofs: &[Proof { fault: "other-link", headline: "points to" }],
+        proofs: &[Proof { fault: "other-link", headline: &["points to"] }],
         body: |cx| Box::pin(links(cx)),
         ..LOOK
     },
@@ -48,8 +48,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         claims: &["ignition-specs"],
         ignition: |_| Some(users_config()),
         proofs: &[
-            Proof { fault: "no-group", headline: "is not in group" },
-            Proof { fault: "no-key", headline: "authorized key" },
+            Proof { fault: "no-group", headline: &["is not in group"] },
+            Proof { fault: "no-key", headline: &["authorized key"] },
         ],
         body: |cx| Box::pin(users(cx)),
         ..LOOK
@@ -60,8 +60,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         claims: &["ignition-specs"],
         ignition: |_| Some(units_config()),
         proofs: &[
-            Proof { fault: "unit-not-enabled", headline: "wheeltap-unit.service" },
-            Proof { fault: "no-dropin", headline: "drop-in" },
+            Proof { fault: "unit-not-enabled", headline: &["wheeltap-unit.service"] },
+            Proof { fault: "no-dropin", headline: &["drop-in"] },
         ],
         body: |cx| Box::pin(units(cx)),
         ..LOOK
@@ -71,7 +71,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the host name from the config is the machine's",
         claims: &["ignition-specs"],
         ignition: |_| Some(Fragment::new([file("/etc/hostname", HOSTNAME, 0o644)])),
-        proofs: &[Proof { fault: "other-hostname", headline: "the host name is" }],
+        proofs: &[Proof { fault: "other-hostname", headline: &["the host name is"] }],
         body: |cx| Box::pin(hostname(cx)),
         ..LOOK
     },
@@ -82,8 +82,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         tags: &["smoke"],
         ignition: |_| Some(once_config()),
         proofs: &[
-            Proof { fault: "first-boot-again", headline: "Ignition ran again" },
-            Proof { fault: "no-marker", headline: "Ignition did not write" },
+            Proof { fault: "first-boot-again", headline: &["Ignition ran again"] },
+            Proof { fault: "no-marker", headline: &["Ignition did not write"] },
         ],
         body: |cx| Box::pin(once(cx)),
         ..ACT
@@ -92,7 +92,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "ignition.bad-config",
         summary: "a config that can't be applied stops the boot, and the console says why",
         ignition: |_| Some(Fragment::new([file("/opt/bad", "x", 0o644).owner(NOBODY, NOBODY)])),
-        proofs: &[Proof { fault: "good-config", headline: "came up with a config" }],
+        proofs: &[Proof { fault: "good-config", headline: &["came up with a config"] }],
         body: |cx| Box::pin(bad_config(cx)),
         ..ACT
     },

@@ -80,8 +80,22 @@ mod tests {
         let faults: BTreeSet<_> = Fault::builtin().unwrap().into_iter().map(|f| f.name).collect();
         let used: BTreeSet<_> = catalogue()
             .flat_map(|scenario| scenario.proofs)
-            .map(|proof| proof.fault.to_owned())
+            .map(|proof| Fault::find(proof.fault).unwrap())
+            .flat_map(|fault| [vec![fault.name], fault.parts].concat())
             .collect();
         assert_eq!(faults, used);
+    }
+
+    #[test]
+    fn a_fault_of_several_parts_does_what_each_of_them_does() {
+        for fault in Fault::builtin().unwrap() {
+            let whole = Fault::find(&fault.name).unwrap().guest.unwrap_or_default();
+            for part in fault.parts {
+                let part = Fault::find(&part).unwrap();
+                assert!(whole.contains(&part.guest.clone().unwrap()), "{}", fault.name);
+                let others = [part.ignition.is_some(), part.config.is_some(), part.disk.is_some()];
+                assert!(!others.contains(&true), "{}: part {} is more", fault.name, part.name);
+            }
+        }
     }
 }

@@ -20,8 +20,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         claims: &["data-survives"],
         tags: &["smoke"],
         proofs: &[
-            Proof { fault: "state-lost", headline: "is gone after the reboot" },
-            Proof { fault: "fails-after-reboot", headline: "failed after the reboot" },
+            Proof { fault: "state-lost", headline: &["is gone after the reboot"] },
+            Proof { fault: "fails-after-reboot", headline: &["failed after the reboot"] },
         ],
         body: |cx| Box::pin(clean(cx)),
         ..ACT
@@ -31,7 +31,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a hard reset loses nothing that was synced",
         claims: &["data-survives"],
         needs: Needs { capabilities: POWER, ..Needs::FRESH },
-        proofs: &[Proof { fault: "state-lost", headline: "is gone after the reset" }],
+        proofs: &[Proof { fault: "state-lost", headline: &["is gone after the reset"] }],
         body: |cx| Box::pin(reset(cx)),
         ..ACT
     },
@@ -40,7 +40,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a kernel panic ends in a reboot by itself, and the machine comes back",
         needs: Needs { capabilities: POWER, ..Needs::FRESH },
         expects: &["kernel-panic"],
-        proofs: &[Proof { fault: "panic-hangs", headline: "waiting for a reset after the panic" }],
+        proofs: &[Proof {
+            fault: "panic-hangs",
+            headline: &["waiting for a reset after the panic"],
+        }],
         body: |cx| Box::pin(panic(cx)),
         ..ACT
     },

@@ -8,7 +8,7 @@ use super::update::{Scene, UPDATE, release};
 use crate::{
     check,
     context::Context,
-    failure::{Failure, Result},
+    failure::{Checks, Failure, Result},
     scenario::{Needs, Proof, Scenario},
     targets::UpdateNeed,
 };
@@ -39,10 +39,6 @@ const ROLLBACK: Scenario = Scenario {
     ..UPDATE
 };
 
-/// The report is lost between the reboots.
-const UNREPORTED: &[Proof] =
-    &[Proof { fault: "update-state-lost", headline: "does not report error 44" }];
-
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "rollback.corrupt-verity",
@@ -68,14 +64,17 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "rollback.bad-kernel",
         summary: "a new version whose kernel doesn't boot gives way to the old one by itself",
-        proofs: UNREPORTED,
+        proofs: &[Proof {
+            fault: "rollback-forgotten",
+            headline: &["would be tried again", "does not report error 44"],
+        }],
         body: |cx| Box::pin(rolled_back(cx, BAD_KERNEL, 1)),
         ..ROLLBACK
     },
     Scenario {
         name: "rollback.tries-exhausted",
         summary: "a new version is tried as often as it has tries, and then gives way to the old one",
-        proofs: UNREPORTED,
+        proofs: NEVER_TRIED,
         body: |cx| Box::pin(rolled_back(cx, BAD_KERNEL, 3)),
         ..ROLLBACK
     },
@@ -84,7 +83,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a new version whose userspace never gets good gives way to the old one at the next reset",
         needs: Needs { update: UpdateNeed::NeverGood, ..WATCHED },
         expects: &[],
-        proofs: &[Proof { fault: "always-good", headline: "was marked good" }],
+        proofs: &[Proof { fault: "always-good", headline: &["was marked good"] }],
         body: |cx| Box::pin(never_good(cx)),
         ..ROLLBACK
     },
@@ -93,7 +92,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "an operator goes back to the old version with cgpt prioritize, and forward again",
         claims: &["update-atomic"],
         expects: &[],
-        proofs: &[Proof { fault: "slot-b-always-first", headline: "the machine runs USR-B" }],
+        proofs: &[Proof { fault: "slot-b-always-first", headline: &["the machine runs USR-B"] }],
         body: |cx| Box::pin(manual(cx)),
         ..ROLLBACK
     },
@@ -101,7 +100,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 
 /// The new version is not there, so the machine runs the old one without having tried it.
 const NEVER_TRIED: &[Proof] =
-    &[Proof { fault: "client-claims-success", headline: "the console shows no failed boot" }];
+    &[Proof { fault: "client-claims-success", headline: &["the console shows no failed boot"] }];
 
 /// Shell commands that damage a slot, as root; `$device`, `$kernel` and `$offset` (of the root hash in it) are set.
 type Damage = &'static str;
@@ -150,18 +149,17 @@ async fn rolled_back(cx: Context, damage: Damage, tries: u32) -> Result {
     cx.step("rebooting into it");
     let scene = scene.reboot_and_roll_back().await?;
     scene.runs_old("after the rollback").await?;
-    check!(
-        BAD_BOOT.iter().any(|rule| scene.guest.saw_expected(rule)),
-        "the old version runs, but the console shows no failed boot of the new one"
-    );
+    let mut checks = Checks::default();
+    checks.check(BAD_BOOT.iter().any(|rule| scene.guest.saw_expected(rule)), || {
+        "the old version runs, but the console shows no failed boot of the new one".to_owned()
+    });
     // The boot loader has taken every try away, one for each of the boots that failed.
     let bits = scene.guest.slot_bits(&scene.to).await?;
-    check!(
-        bits.tries == 0 && !bits.successful,
-        "after the rollback slot {} has {bits:?} and would be tried again",
-        scene.to.label
-    );
-    scene.reports_rollback().await
+    checks.check(bits.tries == 0 && !bits.successful, || {
+        format!("after the rollback slot {} has {bits} and would be tried again", scene.to.label)
+    });
+    checks.note(scene.reports_rollback().await)?;
+    checks.done()
 }
 
 /// The image with the next version installed, and not rebooted.
@@ -199,7 +197,7 @@ async fn never_good(cx: Context) -> Result {
     .await?;
     scene.guest.wait_until_started().await?;
     let bits = scene.guest.slot_bits(&scene.to).await?;
-    check!(!bits.successful, "a version whose update service fails was marked good: {bits:?}");
+    check!(!bits.successful, "a version whose update service fails was marked good: it has {bits}");
     cx.step("resetting the machine, since the new version doesn't do so itself");
     let scene = scene.reset().await?;
     scene.runs_old("after the reset").await?;

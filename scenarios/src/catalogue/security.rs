@@ -14,7 +14,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "nothing but sshd listens for others",
         claims: &["only-sshd"],
         tags: &["smoke"],
-        proofs: &[Proof { fault: "open-port", headline: "tcp [::]:9999" }],
+        proofs: &[Proof { fault: "open-port", headline: &["tcp [::]:9999"] }],
         body: |cx| Box::pin(only_sshd(cx)),
         ..LOOK
     },
@@ -23,7 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "sshd offers no way to log in with a password",
         claims: &["keys-only"],
         tags: &["smoke"],
-        proofs: &[Proof { fault: "password-login", headline: "sshd offers" }],
+        proofs: &[Proof { fault: "password-login", headline: &["sshd offers"] }],
         body: |cx| Box::pin(keys_only(cx)),
         ..LOOK
     },
@@ -32,7 +32,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the default user is in wheel and may become root with sudo",
         claims: &["core-user"],
         tags: &["smoke"],
-        proofs: &[Proof { fault: "no-sudo", headline: "can't become root" }],
+        proofs: &[Proof { fault: "no-sudo", headline: &["can't become root"] }],
         body: |cx| Box::pin(default_user(cx)),
         // The fault takes away the means to undo it, so the machine can't be shared with it; the look can.
         ..LOOK
@@ -41,7 +41,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "security.no-package-manager",
         summary: "there is no package manager on the machine",
         claims: &["no-package-manager"],
-        proofs: &[Proof { fault: "package-manager", headline: "package managers" }],
+        proofs: &[Proof { fault: "package-manager", headline: &["package managers"] }],
         body: |cx| Box::pin(no_package_manager(cx)),
         ..LOOK
     },

@@ -19,7 +19,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         claims: &["immutable-usr"],
         tags: &["smoke"],
         needs: Needs { slots: true, ..Needs::SHARED },
-        proofs: &[Proof { fault: "writable-usr", headline: "/usr can be written" }],
+        proofs: &[Proof { fault: "writable-usr", headline: &["/usr can be written"] }],
         body: |cx| Box::pin(usr_read_only(cx)),
         ..LOOK
     },
@@ -29,7 +29,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         claims: &["verity"],
         tags: &["smoke"],
         needs: Needs { slots: true, ..Needs::SHARED },
-        proofs: &[Proof { fault: "no-verity", headline: "is not a verity device" }],
+        proofs: &[Proof { fault: "no-verity", headline: &["is not a verity device"] }],
         body: |cx| Box::pin(usr_verity(cx)),
         ..LOOK
     },
@@ -39,7 +39,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         claims: &["verity"],
         needs: Needs { slots: true, ..Needs::FRESH },
         expects: &["verity-corruption", "kernel-panic", "disk-io-error"],
-        proofs: &[Proof { fault: "no-verity", headline: "the changed block was served" }],
+        proofs: &[Proof { fault: "no-verity", headline: &["the changed block was served"] }],
         body: |cx| Box::pin(verity_detects(cx)),
         ..ACT
     },
@@ -55,7 +55,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ignition: |_| Some(filesystem_config()),
         proofs: &[Proof {
             fault: "no-mount-unit",
-            headline: "nothing is mounted at /var/lib/data",
+            headline: &["nothing is mounted at /var/lib/data"],
         }],
         body: |cx| Box::pin(filesystem(cx)),
         ..ACT
@@ -70,7 +70,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             ..Needs::FRESH
         },
         ignition: |_| Some(swap_config()),
-        proofs: &[Proof { fault: "no-swap-unit", headline: "no swap is in use" }],
+        proofs: &[Proof { fault: "no-swap-unit", headline: &["no swap is in use"] }],
         body: |cx| Box::pin(swap(cx)),
         ..ACT
     },

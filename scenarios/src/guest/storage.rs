@@ -1,6 +1,6 @@
 //! Mounts, the kernel command line, and `/usr` slots.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use wheeltap_platforms::{Class, poll_until, ssh::quote};
 
@@ -30,6 +30,14 @@ pub struct SlotBits {
     pub tries: u8,
     /// Whether it has.
     pub successful: bool,
+}
+
+/// `priority 2, tries 1` or `priority 1, tries 0, good`, as `cgpt show` has it.
+impl fmt::Display for SlotBits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { priority, tries, successful } = self;
+        write!(f, "priority {priority}, tries {tries}{}", if *successful { ", good" } else { "" })
+    }
 }
 
 /// The kernel command line.
@@ -114,7 +122,7 @@ impl Guest {
         let bits = poll_until(&what, limit, self.limits().poll(), self.interrupt(), async || {
             match self.slot_bits(slot).await {
                 Ok(bits) if bits.successful => Ok(bits),
-                Ok(bits) => Err(format!("{bits:?}")),
+                Ok(bits) => Err(format!("it has {bits}")),
                 Err(failure) => Err(failure.headline),
             }
         })

@@ -3,11 +3,11 @@
 use wheeltap_formats::omaha::{EventResult, EventType};
 use wheeltap_platforms::ssh::quote;
 
-use super::scene::{GROUP, Scene, release};
+use super::scene::{GROUP, Scene, listed, release};
 use crate::{
     check,
     context::Context,
-    failure::{Failure, Result},
+    failure::{Checks, Failure, Result},
     guest::Guest,
     profile::Slot,
     targets::Updates,
@@ -48,7 +48,7 @@ impl Identity {
         })
     }
 
-    async fn is_kept(&self, guest: &Guest) -> Result {
+    async fn is_kept(&self, guest: &Guest, checks: &mut Checks) -> Result {
         let now = Self::of(guest).await?;
         let parts = [
             ("the machine id", &self.machine_id, &now.machine_id),
@@ -58,7 +58,9 @@ impl Identity {
             (CHANGED, &self.changed, &now.changed),
         ];
         for (what, before, after) in parts {
-            check!(before == after, "the update changed {what}: it was {before}, and is {after}");
+            checks.check(before == after, || {
+                format!("the update changed {what}: it was {before}, and is {after}")
+            });
         }
         Ok(())
     }
@@ -84,31 +86,33 @@ pub(super) async fn apply(cx: Context) -> Result {
 
     cx.step("updating");
     scene.install().await?;
-    is_announced(&cx, &scene.guest).await?;
-    scene.boots_new().await?;
-    check!(
-        content(&scene.guest, &scene.from).await? == old,
-        "the update changed {}, the slot that runs",
-        scene.from.label
-    );
-    let events: Vec<_> =
-        scene.server.events().iter().map(|it| (it.event.event_type, it.event.result)).collect();
+    let mut checks = Checks::default();
+    checks.note(is_announced(&cx, &scene.guest).await)?;
+    checks.note(scene.boots_new().await)?;
+    checks.check(content(&scene.guest, &scene.from).await? == old, || {
+        format!("the update changed {}, the slot that runs", scene.from.label)
+    });
     // The first event of a machine's life says that it was updated from nothing; it may come or not.
-    let stages: Vec<_> =
-        events.into_iter().filter(|(_, result)| *result != EventResult::SuccessReboot).collect();
+    let mut stages = scene.server.events();
+    stages.retain(|it| it.event.result != EventResult::SuccessReboot);
     let expected = [
         EventType::UpdateDownloadStarted,
         EventType::UpdateDownloadFinished,
         EventType::UpdateComplete,
     ]
     .map(|stage| (stage, EventResult::Success));
-    check!(stages == expected, "the client reported {stages:?}, not {expected:?}");
+    let in_order = stages.iter().map(|it| (it.event.event_type, it.event.result)).eq(expected);
+    checks.check(in_order, || {
+        format!("the client reported {}, and not each stage once, in order", listed(&stages))
+    });
+    checks.done()?;
 
     cx.step("rebooting into the new version");
     let scene = scene.reboot().await?;
     let version = next.version.as_ref().map(Version::as_str);
     scene.runs(&scene.to, version, "after the update").await?;
-    is_sound(&cx, &scene.guest, &before).await?;
+    let mut checks = Checks::default();
+    is_sound(&cx, &scene.guest, &before, &mut checks).await?;
     scene.guest.wait_until_good(&scene.to).await?;
     let old_version = scene.version.clone();
     let reported = scene.report_after_boot().await?;
@@ -118,11 +122,13 @@ pub(super) async fn apply(cx: Context) -> Result {
                 && it.event.previous_version.as_deref() == Some(previous)
         })
     };
-    check!(
-        is_report(&old_version),
-        "the check after the reboot doesn't report the update from {old_version}: {reported:?}"
-    );
-    Ok(())
+    checks.check(is_report(&old_version), || {
+        let listed = listed(&reported);
+        format!(
+            "the check after the reboot doesn't report the update from {old_version}, but {listed}"
+        )
+    });
+    checks.done()
 }
 
 /// The same from a server that exists, whose log nobody sees.
@@ -139,7 +145,9 @@ async fn apply_from(cx: &Context, guest: Guest, url: &str, before: &Identity) ->
     check!(active.label != from.label, "after the update the machine still runs {}", from.label);
     let now = guest.version().await?;
     check!(now != version, "after the update the machine still runs version {version}");
-    is_sound(cx, &guest, before).await
+    let mut checks = Checks::default();
+    is_sound(cx, &guest, before, &mut checks).await?;
+    checks.done()
 }
 
 /// An update that waits for a reboot says so where scripts look for it.
@@ -154,28 +162,27 @@ async fn is_announced(cx: &Context, guest: &Guest) -> Result {
 }
 
 /// What must hold in the new version, of whatever slot.
-async fn is_sound(cx: &Context, guest: &Guest, before: &Identity) -> Result {
-    before.is_kept(guest).await?;
+async fn is_sound(cx: &Context, guest: &Guest, before: &Identity, checks: &mut Checks) -> Result {
+    before.is_kept(guest, checks).await?;
     let source = guest.mount("/usr").await?.map(|mount| mount.source).unwrap_or_default();
     let status = guest.sudo(&format!("dmsetup status {}", quote(&source))).await?;
     // Linux, dm-verity: V as long as no block was found to be corrupted.
-    check!(
-        status.contains(" verity V"),
-        "/usr is not on an intact verity device: {}",
-        status.trim()
-    );
+    checks.check(status.contains(" verity V"), || {
+        format!("/usr is not on an intact verity device: {}", status.trim())
+    });
     let line = guest.kernel_command_line().await?;
     let first_boot = &cx.profile().first_boot;
-    check!(
-        line.value(&first_boot.cmdline).is_none(),
-        "after the update the machine believes it is its first boot"
-    );
+    checks.check(line.value(&first_boot.cmdline).is_none(), || {
+        "after the update the machine believes it is its first boot".to_owned()
+    });
     let journal = guest.sudo("journalctl -b -o cat -t ignition").await?;
-    check!(!journal.contains("Ignition finished"), "Ignition ran again after the update");
+    checks.check(!journal.contains("Ignition finished"), || {
+        "Ignition ran again after the update".to_owned()
+    });
     guest.wait_until_started().await?;
-    if let Some(unit) = guest.failed_units().await?.first() {
+    for unit in guest.failed_units().await? {
         let failure = Failure::check(format!("{} failed after the update", unit.name));
-        return Err(failure.with_detail(&unit.journal));
+        checks.note(Err(failure.with_detail(&unit.journal)))?;
     }
     Ok(())
 }

@@ -39,10 +39,28 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "an update boots from the other slot, keeps the machine's state, and is reported",
         claims: &["update-atomic", "omaha", "data-survives"],
         needs: Needs { update: UpdateNeed::AnyServer, ..OWN_SERVER },
-        proofs: &[Proof {
-            fault: "state-lost",
-            headline: "the update changed /var/lib/wheeltap-state",
-        }],
+        proofs: &[
+            Proof {
+                fault: "slipshod-update",
+                headline: &[
+                    "reboot-required is not there",
+                    "the new slot is not on trial",
+                    "USR-A, the slot that runs",
+                    "the client reported",
+                ],
+            },
+            Proof {
+                fault: "forgetful-update",
+                headline: &[
+                    "the update changed /var/lib/wheeltap-state",
+                    "is not on an intact verity device",
+                    "believes it is its first boot",
+                    "Ignition ran again",
+                    "wheeltap-late.service failed after the update",
+                    "doesn't report the update from",
+                ],
+            },
+        ],
         body: |cx| Box::pin(apply::apply(cx)),
         ..UPDATE
     },
@@ -50,7 +68,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "update.there-and-back",
         summary: "an update into each slot works, the second into one that was erased",
         claims: &["update-atomic"],
-        proofs: &[Proof { fault: "slot-a-locked", headline: "can't be erased" }],
+        proofs: &[Proof { fault: "slot-a-locked", headline: &["can't be erased"] }],
         body: |cx| Box::pin(apply::there_and_back(cx)),
         ..UPDATE
     },
@@ -58,7 +76,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "update.none",
         summary: "a machine that runs the newest version is offered nothing, and does nothing",
         claims: &["omaha"],
-        proofs: &[Proof { fault: "claims-another-version", headline: "which it runs already" }],
+        proofs: &[Proof { fault: "claims-another-version", headline: &["which it runs already"] }],
         body: |cx| Box::pin(offers::none(cx)),
         ..ASK
     },
@@ -68,7 +86,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         claims: &["updates-off"],
         proofs: &[Proof {
             fault: "asks-for-ever",
-            headline: "updates are disabled, and the client asked",
+            headline: &["updates are disabled, and the client asked"],
         }],
         body: |cx| Box::pin(offers::disabled(cx)),
         ..ASK
@@ -77,7 +95,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "update.pinned",
         summary: "a group that is pinned to a version gets that version and no other",
         claims: &["channels-pins"],
-        proofs: &[Proof { fault: "other-group", headline: "asked for group wheeltap-other" }],
+        proofs: &[Proof { fault: "other-group", headline: &["asked for group wheeltap-other"] }],
         body: |cx| Box::pin(offers::pinned(cx)),
         ..ASK
     },
@@ -85,7 +103,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "update.channel-switch",
         summary: "a machine that is switched to another channel is updated from there, over an SSH forward",
         claims: &["channels-pins"],
-        proofs: &[Proof { fault: "other-group", headline: "asked for group wheeltap-other" }],
+        proofs: &[Proof { fault: "other-group", headline: &["asked for group wheeltap-other"] }],
         body: |cx| Box::pin(offers::channel_switch(cx)),
         ..UPDATE
     },
@@ -93,7 +111,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "update.with-custom-ca",
         summary: "an update over HTTPS, from a server whose authority came with the config",
         claims: &["omaha"],
-        proofs: &[Proof { fault: "no-custom-ca", headline: "certificate" }],
+        proofs: &[Proof { fault: "no-custom-ca", headline: &["certificate"] }],
         body: |cx| Box::pin(offers::custom_ca(cx)),
         ..UPDATE
     },
@@ -101,7 +119,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "update.refuses-signature",
         summary: "payloads that are unsigned, wrongly signed or signed by others are refused, with the reason",
         claims: &["payload-signed"],
-        proofs: &[Proof { fault: "client-claims-success", headline: "should have been refused" }],
+        proofs: &[Proof {
+            fault: "client-claims-success",
+            headline: &["should have been refused"],
+        }],
         body: |cx| Box::pin(refusals::signature(cx)),
         ..UPDATE
     },
@@ -109,7 +130,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "update.refuses-damage",
         summary: "payloads that are damaged, cut short or not what was announced are refused, with the reason",
         claims: &["payload-signed"],
-        proofs: &[Proof { fault: "slot-b-bootable", headline: "would be tried next" }],
+        proofs: &[Proof { fault: "slot-b-bootable", headline: &["would be tried next"] }],
         body: |cx| Box::pin(refusals::damage(cx)),
         ..UPDATE
     },
@@ -117,7 +138,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "update.refuses-without-room",
         summary: "an update that finds no room in its slot, on the boot partition or on ROOT is refused, with the reason",
         claims: &["update-atomic"],
-        proofs: &[Proof { fault: "silent-update-client", headline: "was not refused" }],
+        proofs: &[Proof { fault: "silent-update-client", headline: &["was not refused"] }],
         body: |cx| Box::pin(refusals::no_room(cx)),
         ..UPDATE
     },
@@ -125,7 +146,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "update.server-trouble",
         summary: "a server that fails, talks nonsense or is gone does no harm, and the update succeeds when it is back",
         claims: &["omaha"],
-        proofs: &[Proof { fault: "silent-update-client", headline: "was not refused" }],
+        proofs: &[Proof { fault: "silent-update-client", headline: &["was not refused"] }],
         body: |cx| Box::pin(refusals::server_trouble(cx)),
         ..UPDATE
     },
@@ -134,7 +155,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "after an update ten reboots stay in the new version",
         claims: &["update-atomic"],
         tags: &["update", "slow"],
-        proofs: &[Proof { fault: "falls-back", headline: "after reboot 1 the machine runs USR-A" }],
+        proofs: &[Proof {
+            fault: "falls-back",
+            headline: &["after reboot 1 the machine runs USR-A"],
+        }],
         timeout: Duration::from_secs(1800),
         body: |cx| Box::pin(apply::stays(cx)),
         ..UPDATE
@@ -143,7 +167,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "update.reboot-in-download",
         summary: "a reboot in the middle of a download loses nothing, and the next attempt succeeds",
         claims: &["update-atomic"],
-        proofs: &[Proof { fault: "slot-b-bootable", headline: "would be tried next" }],
+        proofs: &[Proof { fault: "slot-b-bootable", headline: &["would be tried next"] }],
         body: |cx| Box::pin(apply::reboot_in_download(cx)),
         ..UPDATE
     },

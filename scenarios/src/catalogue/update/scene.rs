@@ -141,13 +141,13 @@ impl Scene {
         let to_is_tried = to.priority > 0 && (to.successful || to.tries > 0);
         check!(
             !to_is_tried || from.priority > to.priority,
-            "{when} slot {} would be tried next: {to:?}, while {} has {from:?}",
+            "{when} slot {} would be tried next: it has {to}, while {} has {from}",
             self.to.label,
             self.from.label
         );
         check!(
             from.priority > 0 && (from.successful || from.tries > 0),
-            "{when} the running slot {} would not be booted again: {from:?}",
+            "{when} the running slot {} would not be booted again: it has {from}",
             self.from.label
         );
         Ok(())
@@ -159,7 +159,7 @@ impl Scene {
         let to = self.guest.slot_bits(&self.to).await?;
         check!(
             to.priority > from.priority && to.tries > 0 && !to.successful,
-            "after the update slot {} has {to:?} and {} has {from:?}: the new one is not on trial",
+            "after the update the new slot is not on trial: {} has {to}, while {} has {from}",
             self.to.label,
             self.from.label
         );
@@ -200,10 +200,9 @@ impl Scene {
             it.event.error_code.is_some_and(|code| code.base() == ErrorCode::ROLLBACK.base())
         };
         let Some(report) = events.iter().find(is_rollback) else {
-            let came: Vec<String> = events.iter().map(|it| it.event.to_string()).collect();
             return Err(Failure::check(format!(
-                "the check after the rollback does not report error 44 (rollback); it reports: {}",
-                if came.is_empty() { "nothing".to_owned() } else { came.join(", ") }
+                "the check after the rollback does not report error 44 (rollback), but {}",
+                listed(&events)
             )));
         };
         let event = &report.event;
@@ -218,6 +217,14 @@ impl Scene {
     pub(crate) async fn runs_old(&self, when: &str) -> Result {
         self.runs(&self.from, Some(&self.version), when).await
     }
+}
+
+/// What was reported, in words.
+pub(super) fn listed(events: &[ReportedEvent]) -> String {
+    if events.is_empty() {
+        return "nothing".to_owned();
+    }
+    events.iter().map(|it| it.event.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// The key that a guest must be made to trust.
