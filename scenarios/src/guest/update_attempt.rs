@@ -24,6 +24,7 @@ const QUOTED: usize = 40;
 const IDLE_LOOKS: u32 = 2;
 
 /// An attempt to update, from before it began. It knows what of the service's journal belongs to it.
+#[derive(Clone)]
 pub struct UpdateAttempt<'a> {
     guest: &'a Guest,
     facts: &'a Update,

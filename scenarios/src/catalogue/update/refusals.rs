@@ -102,9 +102,16 @@ impl Scene {
     async fn refuses(&self, what: &str) -> Result {
         let (reported, asked) = (self.server.events().len(), self.server.requests().len());
         let attempt = self.guest.check_for_update().await?;
-        self.next_check(asked).await.map_err(|failure| failure.context(what))?;
-        let attempt = attempt.has_begun();
-        let end = attempt.refused(self.guest.limits().update()).await;
+        let limit = self.guest.limits().update();
+        let unasked = attempt.clone();
+        let end = tokio::select! {
+            // A client may claim to be updated without having asked.
+            end = unasked.refused(limit) => end,
+            check = self.next_check(asked) => match check {
+                Ok(_) => attempt.has_begun().refused(limit).await,
+                Err(failure) => Err(failure),
+            },
+        };
         let end = end.map_err(|failure| failure.context(what))?;
         self.still_boots_old(&format!("after {what}")).await?;
         self.runs_old(&format!("after {what}")).await?;
