@@ -15,7 +15,7 @@ use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
 use tokio_util::sync::CancellationToken;
 use wheeltap::{
     Setup, UpdateSetup,
-    engine::{Ended, Engine, Jobs, Progress, Request},
+    engine::{Ended, Engine, ForkMode, Jobs, Progress, Request},
 };
 use wheeltap_platforms::{Firmware, qemu::Qemu};
 use wheeltap_reports::{CaseId, Verdict};
@@ -169,8 +169,13 @@ fn run(
         out,
         progress: Arc::clone(ended) as _,
     };
-    let request =
-        Request { scenarios, firmware: setup.firmware, faults: Vec::new(), proofs: Vec::new() };
+    let request = Request {
+        scenarios,
+        firmware: setup.firmware,
+        faults: Vec::new(),
+        proofs: Vec::new(),
+        fork: ForkMode::Auto,
+    };
     let prepared = engine.prepare(&request).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let run = runtime.block_on(engine.run(&prepared)).map_err(|error| error.to_string())?;

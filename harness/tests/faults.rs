@@ -10,7 +10,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use wheeltap::{
     Setup, UpdateSetup,
-    engine::{Engine, Jobs, Request, Silent},
+    engine::{Engine, ForkMode, Jobs, Request, Silent},
 };
 use wheeltap_reports::{CaseResult, Verdict};
 use wheeltap_scenarios::{Fault, Scenario, catalogue};
@@ -48,6 +48,7 @@ fn every_fault_turns_its_scenarios_red_and_without_it_they_are_green() {
         firmware: vec![wheeltap_platforms::Firmware::Bios],
         faults: Vec::new(),
         proofs,
+        fork: ForkMode::Auto,
     };
     let prepared = engine.prepare(&request).unwrap();
     eprintln!("evidence: {}", prepared.directory.display());

@@ -115,6 +115,10 @@ impl Machine for ExternalMachine {
         Ok("external".to_owned())
     }
 
+    async fn save(&self) -> Result<crate::qemu::SavedState, PlatformError> {
+        unsupported("saved")
+    }
+
     async fn screenshot(&self, _file: &Path) -> Result<(), PlatformError> {
         unsupported("photographed")
     }

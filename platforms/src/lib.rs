@@ -17,7 +17,7 @@ pub use accel::{Accelerator, HostFacts};
 pub use class::Class;
 pub use machine::{
     Capability, DiskPatch, ExtraDisk, Firmware, Hardware, Machine, MachineExit, MachineSpec,
-    Platform, PlatformError,
+    Origin, Platform, PlatformError,
 };
 pub use private::private_directory;
 pub use wait::{Interrupt, Interrupter, Interruption, WaitError, poll_until, wait_for};

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use crate::{Accelerator, Class, Interrupter};
+use crate::{Accelerator, Class, Interrupter, qemu::SavedState};
 
 /// Firmware that starts the boot loader.
 #[derive(
@@ -96,6 +96,20 @@ pub struct MachineSpec {
     pub fw_cfg_key: String,
     /// Directory for evidence (`console.log`, `qemu.args`, …). It exists, and outlives the machine.
     pub evidence: PathBuf,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a machine comes from.
+#[derive(Clone, Debug, Default)]
+pub enum Origin {
+    /// It boots.
+    #[default]
+    Boot,
+    /// It boots, and can be saved ([`Machine::save`]) into this directory, which exists and is empty.
+    Savable(PathBuf),
+    /// It starts from the state of another, which had the same hardware and config.
+    Fork(SavedState),
 }
 
 /// How a machine can't be made, or was lost by its platform.
@@ -132,6 +146,8 @@ pub enum Capability {
     ExtraDisks,
     /// The firmware can be chosen.
     Firmware,
+    /// Machines can be saved, and others start from that.
+    Fork,
 }
 
 impl std::fmt::Display for Capability {
@@ -142,6 +158,7 @@ impl std::fmt::Display for Capability {
             Self::FreshBoot => "a fresh boot with a config",
             Self::ExtraDisks => "extra disks",
             Self::Firmware => "a choice of firmware",
+            Self::Fork => "forks of a machine that has booted",
         })
     }
 }
@@ -211,6 +228,13 @@ pub trait Machine: Send + Sync {
 
     /// The state as the platform names it: `running`, `paused`, `shutdown`.
     async fn status(&self) -> Result<String, PlatformError>;
+
+    /// Stops it for ever and keeps its state, from which others can start. It must have been started as
+    /// [`Origin::Savable`].
+    ///
+    /// # Errors
+    /// If it wasn't, or its state can't be written.
+    async fn save(&self) -> Result<SavedState, PlatformError>;
 
     /// Writes a picture of the screen to `file` (PNG).
     async fn screenshot(&self, file: &Path) -> Result<(), PlatformError>;

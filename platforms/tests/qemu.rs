@@ -6,7 +6,7 @@ use std::{fs, path::Path, time::Duration};
 
 use wheeltap_platforms::{
     Accelerator, Class, DiskPatch, ExtraDisk, Firmware, Hardware, Interruption, Machine,
-    MachineExit, MachineSpec, Platform, PlatformError,
+    MachineExit, MachineSpec, Origin, Platform, PlatformError,
     qemu::{Qemu, QemuOptions},
 };
 
@@ -32,6 +32,7 @@ fn spec(directory: &Path) -> MachineSpec {
         ignition: b"{}".to_vec(),
         fw_cfg_key: "opt/com.coreos/config".into(),
         evidence,
+        origin: Origin::Boot,
     }
 }
 
@@ -176,4 +177,68 @@ async fn a_patch_needs_a_partition_table() {
     spec.patches.push(DiskPatch { partition: "USR-A".into(), offset: 0, bytes: vec![1] });
     let error = start(spec).await.err().unwrap();
     assert!(error.message.contains("no GUID partition table"), "{}", error.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_start_from_a_saved_one_and_leave_it_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state, of 'one'");
+    fs::create_dir(&state).unwrap();
+    let mut source = spec(directory.path());
+    source.hardware.disks.push(ExtraDisk { serial: "data".into(), size_mib: 8 });
+    source.origin = Origin::Savable(state.clone());
+    let machine = start(source.clone()).await.unwrap();
+    let saved = machine.save().await.unwrap();
+    assert_eq!(machine.wait_exit(GUARD).await.unwrap(), MachineExit::Quit);
+    assert!(saved.size().unwrap() > 0);
+    let content = |name: &str| fs::read(state.join(name)).unwrap();
+    let files = ["memory", "devices", "disk.qcow2", "disk-data.qcow2"];
+    let before = files.map(content);
+
+    let fork = |name: &str| {
+        let evidence = directory.path().join(name);
+        fs::create_dir(&evidence).unwrap();
+        let origin = Origin::Fork(saved.clone());
+        start(MachineSpec { name: name.into(), evidence, origin, ..source.clone() })
+    };
+    let (first, second) = tokio::join!(fork("f1"), fork("f2"));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    for fork in [&first, &second] {
+        assert_eq!(fork.status().await.unwrap(), "running");
+    }
+    assert_ne!(first.ssh_address().port(), second.ssh_address().port());
+    first.reset().await.unwrap();
+    while first.resets() == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    first.destroy().await.unwrap();
+    second.destroy().await.unwrap();
+    assert!(files.map(content) == before, "a fork has changed what it started from");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_is_not_saved_leaves_no_state() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let mut spec = spec(directory.path());
+    spec.origin = Origin::Savable(state.clone());
+    start(spec).await.unwrap().destroy().await.unwrap();
+    assert_eq!(fs::read_dir(&state).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_is_broken_is_an_error_and_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let mut source = spec(directory.path());
+    source.origin = Origin::Savable(state.clone());
+    let saved = start(source.clone()).await.unwrap().save().await.unwrap();
+    fs::write(state.join("devices"), "no state").unwrap();
+    source.origin = Origin::Fork(saved);
+    let error = start(source.clone()).await.err().unwrap();
+    assert_eq!(error.class, Class::Infra);
+    assert!(pid(&source.evidence).is_none());
+    assert!(!source.evidence.join("disk.qcow2").exists());
 }

@@ -9,11 +9,12 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
-use wheeltap_platforms::{Class, Hardware, Platform, ssh::SshKey};
+use wheeltap_platforms::{Class, Hardware, Origin, Platform, ssh::SshKey};
 
 use crate::{
     failure::{Failure, Phase, Result},
     fault::Fault,
+    fork::ForkPoint,
     guest::Guest,
     ignition::{Config, Fragment, Merge},
     limits::Limits,
@@ -57,6 +58,21 @@ impl World {
     #[must_use]
     pub fn limits(&self) -> Limits {
         Limits::new(self.platform.slowness())
+    }
+
+    /// The config of a scenario's machine; `more` is what is known only when it runs.
+    ///
+    /// # Errors
+    /// If the user's config can't be merged for this image.
+    pub(crate) fn ignition_of(
+        &self,
+        scenario: &Scenario,
+        fault: Option<&Fault>,
+        more: Option<&Fragment>,
+    ) -> Result<Vec<u8>> {
+        let fragment = (scenario.ignition)(&self.profile);
+        let fragments: Vec<&Fragment> = fragment.iter().chain(more).collect();
+        self.ignition(&fragments, fault)
     }
 
     /// The config that a machine gets: the user's own, the fragments, the fault's, and the key, in this order, so that
@@ -103,6 +119,8 @@ struct Inner {
     evidence: PathBuf,
     /// The machine that others use too.
     shared: Option<Arc<SharedMachine>>,
+    /// What the machine starts from, if it doesn't boot for itself.
+    fork: Option<Arc<ForkPoint>>,
     /// Machines that were started, for the engine to take down.
     machines: Mutex<Vec<Arc<LiveMachine>>>,
     /// Whether a boot failed as it should, so that its fatal line is what was wanted.
@@ -110,8 +128,10 @@ struct Inner {
 }
 
 impl Context {
-    /// The context of one attempt. `shared` is a machine that others use too; without it every boot is fresh.
+    /// The context of one attempt. `shared` is a machine that others use too, `fork` what the scenario's own starts from;
+    /// without them every boot is fresh.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "they are what an attempt consists of")]
     pub fn new(
         world: Arc<World>,
         scenario: &'static Scenario,
@@ -120,6 +140,7 @@ impl Context {
         observer: Arc<dyn Observer>,
         evidence: PathBuf,
         shared: Option<Arc<SharedMachine>>,
+        fork: Option<Arc<ForkPoint>>,
     ) -> Self {
         let machines = Mutex::new(Vec::new());
         Self {
@@ -131,6 +152,7 @@ impl Context {
                 observer,
                 evidence,
                 shared,
+                fork,
                 machines,
                 failed_as_wanted: AtomicBool::new(false),
             }),
@@ -192,7 +214,28 @@ impl Context {
             self.inner.observer.phase(Phase::Act);
             return Ok(guest);
         }
-        self.boot_named("m1").await
+        match &self.inner.fork {
+            Some(point) => self.boot_fork(point).await,
+            None => self.boot_named("m1").await,
+        }
+    }
+
+    /// A machine that starts where another had booted.
+    async fn boot_fork(&self, point: &ForkPoint) -> Result<Guest> {
+        let inner = &self.inner;
+        let state = point.state(&inner.observer).await?;
+        inner.observer.step(&format!("starting from a fork of {}", point.name()));
+        let live = match self.start("m1", None, Origin::Fork(state)).await {
+            Err(failure) if failure.class == Class::Infra && !failure.is_cancelled() => {
+                inner.observer.step(&format!("there is no fork, so it boots: {failure}"));
+                return self.boot_named("m1").await;
+            }
+            started => started?,
+        };
+        inner.observer.phase(Phase::Reach);
+        let guest = live.reach(live.limits().boot()).await?;
+        guest.set_clock().await?;
+        self.begin(guest).await
     }
 
     /// A machine of that name, freshly booted and reached by SSH.
@@ -206,9 +249,14 @@ impl Context {
     }
 
     async fn boot_fresh(&self, name: &str, more: Option<&Fragment>) -> Result<Guest> {
-        let live = self.start(name, more).await?;
+        let live = self.start(name, more, Origin::Boot).await?;
         self.inner.observer.phase(Phase::Boot);
         let guest = live.reach(live.limits().boot()).await?;
+        self.begin(guest).await
+    }
+
+    /// Puts the fault in, and hands the guest to the scenario.
+    async fn begin(&self, guest: Guest) -> Result<Guest> {
         if let Some(fault) = &self.inner.fault {
             fault.apply(&guest).await?;
         }
@@ -234,17 +282,21 @@ impl Context {
         self.inner.failed_as_wanted.load(Ordering::SeqCst)
     }
 
-    async fn start(&self, name: &str, more: Option<&Fragment>) -> Result<Arc<LiveMachine>> {
+    async fn start(
+        &self,
+        name: &str,
+        more: Option<&Fragment>,
+        origin: Origin,
+    ) -> Result<Arc<LiveMachine>> {
         let inner = &self.inner;
-        let fragment = (inner.scenario.ignition)(self.profile());
-        let fragments: Vec<&Fragment> = fragment.iter().chain(more).collect();
         let start = Start {
             name: name.to_owned(),
             hardware: inner.hardware.clone(),
-            ignition: inner.world.ignition(&fragments, inner.fault.as_ref())?,
+            ignition: inner.world.ignition_of(inner.scenario, inner.fault.as_ref(), more)?,
             patches: inner.fault.iter().filter_map(Fault::disk_patch).collect(),
             evidence: inner.evidence.join(name),
             expects: inner.scenario.expects,
+            origin,
         };
         let live = LiveMachine::start(&inner.world, start, Arc::clone(&inner.observer)).await?;
         if let Ok(mut machines) = inner.machines.lock() {

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{sync::watch, task::JoinHandle};
 use wheeltap_platforms::{
-    Capability, Class, DiskPatch, Hardware, Interrupt, Interruption, Machine, MachineSpec,
+    Capability, Class, DiskPatch, Hardware, Interrupt, Interruption, Machine, MachineSpec, Origin,
     PlatformError,
     ssh::{Command, Connector, SshLog},
 };
@@ -38,6 +38,7 @@ pub(crate) struct Start {
     pub(crate) evidence: PathBuf,
     /// Console rules whose lines the scenario provokes.
     pub(crate) expects: &'static [&'static str],
+    pub(crate) origin: Origin,
 }
 
 /// A machine that runs, and everything that watches it.
@@ -79,6 +80,7 @@ impl LiveMachine {
             ignition: start.ignition,
             fw_cfg_key: world.profile.ignition.fw_cfg_key.clone(),
             evidence: evidence.clone(),
+            origin: start.origin,
         };
         let machine = tokio::select! {
             biased;
@@ -248,6 +250,12 @@ impl LiveMachine {
         {
             tracing::info!(%error, "no screenshot");
         }
+    }
+
+    /// Ends what wheeltap itself does on the guest, so that a saved machine goes on without it.
+    pub(crate) async fn settle(&self) {
+        self.journal.catch_up(self.limits.scaled(JOURNAL_LIMIT)).await;
+        self.journal.pause();
     }
 
     /// Ends the machine and removes what was made for it.

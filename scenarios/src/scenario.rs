@@ -2,6 +2,7 @@
 
 use std::{pin::Pin, time::Duration};
 
+use serde::Serialize;
 use wheeltap_platforms::{Capability, ExtraDisk, Firmware, Hardware};
 
 use crate::{
@@ -106,11 +107,14 @@ pub struct Needs {
 }
 
 /// Whose machine a scenario runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MachineNeed {
     /// One that others use before and after it.
     Shared,
-    /// One of its own, freshly booted.
+    /// One of its own, which may start from the state of another that had booted with the same config.
+    Own,
+    /// One of its own that it boots itself: what happens in the boot matters, or it has several that must differ.
     Fresh,
 }
 
@@ -130,11 +134,11 @@ impl Needs {
     };
 
     /// A machine of its own.
-    pub const FRESH: Self = Self {
-        capabilities: &[Capability::FreshBoot],
-        machine: MachineNeed::Fresh,
-        ..Self::SHARED
-    };
+    pub const OWN: Self =
+        Self { capabilities: &[Capability::FreshBoot], machine: MachineNeed::Own, ..Self::SHARED };
+
+    /// A machine of its own that boots for it.
+    pub const FRESH: Self = Self { machine: MachineNeed::Fresh, ..Self::OWN };
 
     /// The hardware of each machine.
     #[must_use]

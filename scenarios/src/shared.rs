@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::sync::OnceCell;
-use wheeltap_platforms::Hardware;
+use wheeltap_platforms::{Hardware, Origin};
 
 use crate::{
     context::World,
@@ -61,6 +61,7 @@ impl SharedMachine {
             evidence: self.evidence.clone(),
             // An expectation would hide from one scenario what another provokes.
             expects: &[],
+            origin: Origin::Boot,
         };
         let live = LiveMachine::start(&self.world, start, Arc::clone(&self.observer)).await?;
         if let Ok(mut current) = self.live.lock() {

@@ -93,6 +93,9 @@ pub(super) struct RunArgs {
     /// Machines at the same time; `auto` is what memory and CPUs allow.
     #[arg(short, long, default_value = "auto")]
     pub(super) jobs: Jobs,
+    /// Whether machines start where others had booted with the same config.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(super) fork: ForkName,
     /// Put this fault into every case, to see it turn red (see `wheeltap list --faults`).
     #[arg(long, value_name = "NAME")]
     pub(super) fault: Option<String>,
@@ -114,6 +117,14 @@ fn update_url(text: &str) -> Result<String, String> {
         return Err("give a URL such as http://10.0.0.5:8000/v1/update".to_owned());
     }
     Ok(text.to_owned())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ForkName {
+    /// Where that saves a boot.
+    Auto,
+    /// Every machine boots.
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

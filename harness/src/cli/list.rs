@@ -21,7 +21,7 @@ struct Listed {
 #[derive(Serialize)]
 struct ListedNeeds {
     capabilities: &'static [Capability],
-    fresh: bool,
+    machine: MachineNeed,
     machines: usize,
     memory_mib: u32,
     cpus: u32,
@@ -109,7 +109,7 @@ impl From<&'static Scenario> for Listed {
             tags: scenario.tags,
             needs: ListedNeeds {
                 capabilities: needs.capabilities,
-                fresh: needs.machine == MachineNeed::Fresh,
+                machine: needs.machine,
                 machines: needs.machines,
                 memory_mib: hardware.memory_mib,
                 cpus: hardware.cpus,

@@ -15,14 +15,14 @@ use wheeltap_reports::{Format, Paint, Run};
 use wheeltap_scenarios::{Fault, Scenario};
 
 use super::{
-    args::{AccelName, FirmwareName, Jobs, PlatformName, RunArgs},
+    args::{AccelName, FirmwareName, ForkName, Jobs, PlatformName, RunArgs},
     out,
     progress::Screen,
     steps::with_steps,
 };
 use crate::{
     ExitCode, ExternalHost, Selection, Setup, UpdateSetup, UserError,
-    engine::{self, Engine, EngineError, Prepared, Request},
+    engine::{self, Engine, EngineError, ForkMode, Prepared, Request},
 };
 
 /// After a second signal the runtime gets this long to kill what it holds.
@@ -58,7 +58,13 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, UserError> {
         out: args.out.clone(),
         progress: Arc::new(Screen::new()),
     };
-    let request = Request { scenarios, firmware: setup.firmware, faults, proofs: Vec::new() };
+    let request = Request {
+        scenarios,
+        firmware: setup.firmware,
+        faults,
+        proofs: Vec::new(),
+        fork: args.fork.into(),
+    };
     if let Some(file) = &args.junit {
         // Found out now, and not when the night is over.
         File::options()
@@ -128,6 +134,15 @@ fn finish(args: &RunArgs, run: &Run) -> Result<ExitCode, UserError> {
         fs::write(file, junit).map_err(|error| unwritable(file, &error))?;
     }
     Ok(run.outcome().into())
+}
+
+impl From<ForkName> for ForkMode {
+    fn from(name: ForkName) -> Self {
+        match name {
+            ForkName::Auto => Self::Auto,
+            ForkName::Off => Self::Off,
+        }
+    }
 }
 
 fn unwritable(file: &Path, error: &io::Error) -> UserError {

@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use wheeltap_platforms::Class;
 use wheeltap_reports::{Event, Verdict};
 use wheeltap_scenarios::{
-    Context, Failure, LiveMachine, Observer as _, Phase, SharedMachine, World,
+    Context, Failure, ForkPoint, LiveMachine, Observer as _, Phase, SharedMachine, World,
     watch::{Hit, Line},
 };
 
@@ -41,6 +41,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) run_directory: &'a Path,
     /// A machine that others use too.
     pub(crate) shared: Option<&'a Arc<SharedMachine>>,
+    /// What its machine starts from, if it doesn't boot for itself.
+    pub(crate) fork: Option<&'a Arc<ForkPoint>>,
 }
 
 /// What came of it.
@@ -126,6 +128,7 @@ impl Attempt<'_> {
             Arc::clone(self.recorder) as _,
             self.run_directory.join(Self::directory(self.case, self.number)),
             self.shared.cloned(),
+            self.fork.cloned(),
         )
     }
 

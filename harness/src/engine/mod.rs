@@ -13,6 +13,6 @@ mod unit;
 
 pub use attempt::Ended;
 pub(crate) use plan::arch;
-pub use plan::{Case, Planned, Request};
+pub use plan::{Case, ForkMode, Planned, Request};
 pub use run::{Engine, EngineError, Prepared, Progress, Silent};
 pub use schedule::Jobs;

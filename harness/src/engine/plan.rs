@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use wheeltap_platforms::{Capability, Firmware};
 use wheeltap_reports::{CaseId, Cell, Image, Plan, PlannedCase};
-use wheeltap_scenarios::{Fault, MachineNeed, Scenario, World};
+use wheeltap_scenarios::{Fault, ForkKey, MachineNeed, Scenario, World};
 
 /// What a run is asked to do.
 #[derive(Debug)]
@@ -17,6 +17,18 @@ pub struct Request {
     pub faults: Vec<Fault>,
     /// Further cases, each with its own fault; for the proof that every scenario can fail.
     pub proofs: Vec<(&'static Scenario, Fault)>,
+    /// Whether machines start where others had booted.
+    pub fork: ForkMode,
+}
+
+/// Whether machines start where others had booted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForkMode {
+    /// Where the platform can, and several cases have the same machine.
+    #[default]
+    Auto,
+    /// Every machine boots.
+    Off,
 }
 
 /// One case: a scenario in a cell, perhaps with a fault.
@@ -41,8 +53,8 @@ pub(crate) enum Unit {
         name: String,
         cases: Vec<Case>,
     },
-    /// It has machines of its own.
-    Alone(Box<Case>),
+    /// It has machines of its own, the first of which may start where another had booted.
+    Alone { case: Box<Case>, fork: Option<usize> },
 }
 
 impl Unit {
@@ -50,7 +62,7 @@ impl Unit {
     pub(crate) fn machines(&self) -> usize {
         match self {
             Self::Shared { .. } => 1,
-            Self::Alone(case) => case.scenario.needs.machines,
+            Self::Alone { case, .. } => case.scenario.needs.machines,
         }
     }
 }
@@ -61,6 +73,8 @@ pub struct Planned {
     /// The promise, as it is written down.
     pub plan: Plan,
     pub(crate) units: Vec<Unit>,
+    /// What machines start from; units name them by their place.
+    pub(crate) forks: Vec<ForkKey>,
 }
 
 impl Planned {
@@ -108,7 +122,10 @@ impl Planned {
             cases: planned,
         };
         let boots = world.platform.capabilities().contains(&Capability::FreshBoot);
-        Self { plan, units: units(runnable, boots) }
+        let mut units = units(runnable, boots);
+        let forks =
+            if request.fork == ForkMode::Off { Vec::new() } else { forks(&mut units, world) };
+        Self { plan, units, forks }
     }
 }
 
@@ -162,8 +179,8 @@ fn units(cases: Vec<Case>, boots: bool) -> Vec<Unit> {
     let mut alone = Vec::new();
     for case in cases {
         let reversible = case.fault.as_ref().is_none_or(Fault::is_reversible);
-        if boots && (case.scenario.needs.machine == MachineNeed::Fresh || !reversible) {
-            alone.push(Unit::Alone(Box::new(case)));
+        if boots && (case.scenario.needs.machine != MachineNeed::Shared || !reversible) {
+            alone.push(Unit::Alone { case: Box::new(case), fork: None });
             continue;
         }
         match shared.iter_mut().find(|(firmware, _)| *firmware == case.firmware) {
@@ -181,6 +198,40 @@ fn units(cases: Vec<Case>, boots: bool) -> Vec<Unit> {
     alone.sort_by_key(|unit| std::cmp::Reverse(unit.machines()));
     units.extend(alone);
     units
+}
+
+/// Finds the cases whose machines are the same until a scenario touches them, and what they start from.
+fn forks(units: &mut [Unit], world: &World) -> Vec<ForkKey> {
+    let key = |unit: &Unit| match unit {
+        Unit::Shared { .. } => None,
+        Unit::Alone { case, .. } => {
+            let hardware = case.scenario.needs.hardware(case.firmware);
+            ForkKey::of(world, case.scenario, hardware, case.fault.as_ref())
+        }
+    };
+    let (places, keys) = shared(units.iter().map(key));
+    for (unit, place) in units.iter_mut().zip(places) {
+        if let Unit::Alone { fork, .. } = unit {
+            *fork = place;
+        }
+    }
+    keys
+}
+
+/// The keys that several have, and for each the place of its key among them. What is alone boots sooner than it forks.
+fn shared<K: PartialEq>(keys: impl Iterator<Item = Option<K>>) -> (Vec<Option<usize>>, Vec<K>) {
+    let keys: Vec<Option<K>> = keys.collect();
+    let is_shared = |key: &K| keys.iter().flatten().filter(|other| *other == key).count() > 1;
+    let shared: Vec<bool> = keys.iter().map(|key| key.as_ref().is_some_and(is_shared)).collect();
+    let mut found: Vec<K> = Vec::new();
+    let places = keys.into_iter().zip(shared).map(|(key, shared)| {
+        let key = key.filter(|_| shared)?;
+        Some(found.iter().position(|other| *other == key).unwrap_or_else(|| {
+            found.push(key);
+            found.len() - 1
+        }))
+    });
+    (places.collect(), found)
 }
 
 #[cfg(test)]
@@ -203,7 +254,7 @@ mod tests {
                 Unit::Shared { cases, .. } => {
                     cases.iter().map(|case| case.scenario.name).collect::<Vec<_>>().join("+")
                 }
-                Unit::Alone(case) => case.scenario.name.to_owned(),
+                Unit::Alone { case, .. } => case.scenario.name.to_owned(),
             })
             .collect()
     }
@@ -235,5 +286,13 @@ mod tests {
     fn without_fresh_boots_everything_is_on_the_one_machine() {
         let units = units(vec![case("boot.release", None), case("reboot.clean", None)], false);
         assert_eq!(shape(&units), ["boot.release+reboot.clean"]);
+    }
+
+    #[test]
+    fn what_several_have_is_found_once() {
+        let keys = [Some('a'), None, Some('b'), Some('a'), Some('c'), Some('b')];
+        let (places, found) = super::shared(keys.into_iter());
+        assert_eq!(found, ['a', 'b']);
+        assert_eq!(places, [Some(0), None, Some(1), Some(0), None, Some(1)]);
     }
 }

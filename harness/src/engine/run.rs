@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use wheeltap_platforms::Hardware;
 use wheeltap_reports::{CaseId, Event, EventLog, Image, Run};
-use wheeltap_scenarios::World;
+use wheeltap_scenarios::{ForkPoint, World};
 
 use super::{
     attempt::Ended,
@@ -132,6 +132,7 @@ impl Engine {
             log: Arc::clone(&prepared.log),
             run_directory: prepared.directory.clone(),
             progress: Arc::clone(&self.progress),
+            forks: self.forks(prepared),
         };
         let slots = self.jobs.resolve(Hardware::default().memory_mib);
         let free = Semaphore::new(slots);
@@ -147,6 +148,18 @@ impl Engine {
         let outcome = wheeltap_reports::Run::load(&prepared.directory)?.outcome();
         append(&prepared.log, Event::RunEnded { outcome });
         Ok(wheeltap_reports::write_all(&prepared.directory)?)
+    }
+}
+
+impl Engine {
+    fn forks(&self, prepared: &Prepared) -> Vec<Arc<ForkPoint>> {
+        let keys = prepared.planned.forks.iter().enumerate();
+        keys.map(|(index, key)| {
+            let name = format!("boot-{}", index + 1);
+            let evidence = prepared.directory.join("forks").join(&name);
+            Arc::new(ForkPoint::new(Arc::clone(&self.world), key.clone(), name, evidence))
+        })
+        .collect()
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use wheeltap_reports::{Event, EventLog};
-use wheeltap_scenarios::{SharedMachine, World, ignition::Fragment};
+use wheeltap_scenarios::{ForkPoint, SharedMachine, World, ignition::Fragment};
 
 use super::{
     attempt::{Attempt, Ended},
@@ -25,15 +25,18 @@ pub(crate) struct UnitRunner {
     pub(crate) log: Arc<EventLog>,
     pub(crate) run_directory: PathBuf,
     pub(crate) progress: Arc<dyn Progress>,
+    /// What machines start from.
+    pub(crate) forks: Vec<Arc<ForkPoint>>,
 }
 
 impl UnitRunner {
     pub(crate) async fn run(&self, unit: Unit) {
         match unit {
-            Unit::Alone(case) => {
+            Unit::Alone { case, fork } => {
                 let recorder = self.recorder(&case);
+                let fork = fork.and_then(|index| self.forks.get(index));
                 if !self.is_cancelled() {
-                    self.case(&case, &recorder, None).await;
+                    self.case(&case, &recorder, None, fork).await;
                 }
             }
             Unit::Shared { name, cases } => self.shared(&name, cases.into()).await,
@@ -69,7 +72,7 @@ impl UnitRunner {
                 if let Err(error) = self.link_machine(&directory, &case) {
                     recorder.note(format!("no link to the shared machine's evidence: {error}"));
                 }
-                let ended = self.case(&case, &recorder, Some(&shared)).await;
+                let ended = self.case(&case, &recorder, Some(&shared), None).await;
                 // A machine that never came up fails everybody at once; another boot would only fail again.
                 if ended.spoilt && shared.is_up() {
                     break;
@@ -87,6 +90,7 @@ impl UnitRunner {
         case: &Case,
         recorder: &Arc<Recorder>,
         shared: Option<&Arc<SharedMachine>>,
+        fork: Option<&Arc<ForkPoint>>,
     ) -> Ended {
         let started = Instant::now();
         let number = 1;
@@ -104,6 +108,7 @@ impl UnitRunner {
             recorder,
             run_directory: &self.run_directory,
             shared,
+            fork,
         };
         let ended = attempt.run().await;
         let seconds = started.elapsed().as_secs_f64();

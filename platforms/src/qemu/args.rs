@@ -23,6 +23,18 @@ pub(crate) struct Launch {
     pub(crate) qmp_socket: PathBuf,
     /// OVMF's code and this machine's copy of its variables, for UEFI.
     pub(crate) ovmf: Option<(PathBuf, PathBuf)>,
+    pub(crate) memory: Memory,
+}
+
+/// Where the guest's memory is.
+#[derive(Clone, Debug)]
+pub(crate) enum Memory {
+    /// Nowhere but in the process.
+    Anonymous,
+    /// In this file, which what the guest writes goes to.
+    File(PathBuf),
+    /// In this file at the start; what the guest writes stays in the process. QEMU waits for the rest of the state.
+    PrivateFile(PathBuf),
 }
 
 /// Where a guest on QEMU's user network finds the host's 127.0.0.1: qemu(1), `-netdev user`, `host=` (the second address
@@ -39,8 +51,9 @@ impl Launch {
     /// The arguments after the program name.
     pub(crate) fn args(&self) -> Vec<OsString> {
         [
-            machine(self.accelerator),
+            machine(self.accelerator, &self.memory),
             size(&self.hardware),
+            memory(&self.hardware, &self.memory),
             firmware(self.ovmf.as_ref()),
             system_disk(&self.disk),
             extra_disks(&self.hardware.disks, &self.extra_disks),
@@ -67,7 +80,7 @@ fn path_option(before: &str, path: &Path, after: &str) -> OsString {
     OsString::from(format!("{before}{path}{after}"))
 }
 
-fn machine(accelerator: Accelerator) -> Vec<OsString> {
+fn machine(accelerator: Accelerator, memory: &Memory) -> Vec<OsString> {
     let (accel, cpu) = match accelerator {
         // The host's own CPU: nothing is emulated, and Flatcar's images may use what it has.
         Accelerator::Kvm => ("kvm", "host"),
@@ -75,7 +88,11 @@ fn machine(accelerator: Accelerator) -> Vec<OsString> {
         Accelerator::Tcg => ("tcg,thread=multi", "max,la57=off"),
     };
     // No configuration files and no default devices: the machine is what stands here, on every host.
-    let mut args = words(["-accel", accel, "-machine", "q35", "-cpu", cpu]);
+    let machine = match memory {
+        Memory::Anonymous => "q35",
+        Memory::File(_) | Memory::PrivateFile(_) => "q35,memory-backend=memory0",
+    };
+    let mut args = words(["-accel", accel, "-machine", machine, "-cpu", cpu]);
     args.extend(words(["-nodefaults", "-no-user-config", "-display", "none"]));
     args
 }
@@ -83,6 +100,30 @@ fn machine(accelerator: Accelerator) -> Vec<OsString> {
 fn size(hardware: &Hardware) -> Vec<OsString> {
     let (cpus, memory) = (hardware.cpus.to_string(), hardware.memory_mib.to_string());
     words(["-smp", &cpus, "-m", &memory])
+}
+
+fn memory(hardware: &Hardware, memory: &Memory) -> Vec<OsString> {
+    let (file, share) = match memory {
+        Memory::Anonymous => return Vec::new(),
+        Memory::File(file) => (file, "on"),
+        // Never shared: all forks would write to the same memory.
+        Memory::PrivateFile(file) => (file, "off"),
+    };
+    let before = format!(
+        "memory-backend-file,id=memory0,size={}M,share={share},mem-path=",
+        hardware.memory_mib
+    );
+    let mut args = vec![
+        "-object".into(),
+        path_option(&before, file, ""),
+        "-device".into(),
+        // Tells the guest that it is another now, so that forks don't draw the same random numbers.
+        "vmgenid,guid=auto".into(),
+    ];
+    if let Memory::PrivateFile(_) = memory {
+        args.extend(words(["-incoming", "defer"]));
+    }
+    args
 }
 
 fn firmware(ovmf: Option<&(PathBuf, PathBuf)>) -> Vec<OsString> {
@@ -200,6 +241,7 @@ mod tests {
             console: "/out/m1/console.log".into(),
             qmp_socket: "/run/wheeltap-1/qmp".into(),
             ovmf: uefi.then(|| ("/usr/share/OVMF/CODE.fd".into(), "/out/m1/vars.fd".into())),
+            memory: Memory::Anonymous,
         }
     }
 
@@ -239,6 +281,23 @@ mod tests {
         let launch = launch(Accelerator::Tcg, hardware);
         insta::assert_snapshot!(lines(&launch));
         assert_eq!(launch.host_address(), None);
+    }
+
+    #[test]
+    fn saved_and_forked() {
+        let mut launch = launch(Accelerator::Kvm, Hardware::default());
+        launch.memory = Memory::File("/out/state/memory".into());
+        let saved = lines(&launch);
+        insta::assert_snapshot!(saved);
+        launch.memory = Memory::PrivateFile("/out/state/memory".into());
+        let forked = lines(&launch);
+        // Private, and waiting for the rest of the state; nothing else may differ.
+        assert_eq!(
+            forked,
+            saved
+                .replace("share=on", "share=off")
+                .replace("guid=auto", "guid=auto\n-incoming defer")
+        );
     }
 
     #[test]

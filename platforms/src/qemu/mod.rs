@@ -1,4 +1,5 @@
-//! QEMU on this host: `args` (the command line), `disk` (overlays), `process` (one machine's life), `qmp`.
+//! QEMU on this host: `args` (the command line), `disk` (overlays), `process` (one machine's life), `qmp`, `state` (saved
+//! states and forks).
 
 mod args;
 mod disk;
@@ -6,6 +7,8 @@ mod firmware;
 mod platform;
 mod process;
 mod qmp;
+mod state;
 
 pub use firmware::find_ovmf;
 pub use platform::{Qemu, QemuOptions, missing_programs};
+pub use state::SavedState;

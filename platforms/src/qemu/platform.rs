@@ -4,9 +4,14 @@ use std::{path::PathBuf, process::Stdio};
 
 use async_trait::async_trait;
 
-use super::{args::Launch, find_ovmf, process};
+use super::{
+    args::{Launch, Memory},
+    find_ovmf, process,
+    state::SavedState,
+};
 use crate::{
-    Accelerator, Capability, Firmware, HostFacts, Machine, MachineSpec, Platform, PlatformError,
+    Accelerator, Capability, Firmware, HostFacts, Machine, MachineSpec, Origin, Platform,
+    PlatformError,
 };
 
 /// The programs that machines need and that this host lacks; Debian has them in qemu-system-x86 and qemu-utils.
@@ -49,6 +54,7 @@ impl Qemu {
         Capability::FreshBoot,
         Capability::ExtraDisks,
         Capability::Firmware,
+        Capability::Fork,
     ];
 
     /// QEMU as the options say.
@@ -87,23 +93,35 @@ impl Platform for Qemu {
             Firmware::Bios => None,
             Firmware::Uefi => Some(find_ovmf()?),
         };
+        // What a machine consists of lies beside its evidence, or where it is saved.
+        let own = SavedState {
+            directory: match &spec.origin {
+                Origin::Boot | Origin::Fork(_) => evidence.clone(),
+                Origin::Savable(directory) => directory.clone(),
+            },
+            hardware: spec.hardware.clone(),
+        };
         let launch = Launch {
             accelerator: self.accelerator,
             hardware: spec.hardware.clone(),
-            disk: evidence.join("disk.qcow2"),
-            extra_disks: spec
-                .hardware
-                .disks
-                .iter()
-                .map(|disk| evidence.join(format!("disk-{}.qcow2", disk.serial)))
-                .collect(),
+            disk: own.disk(),
+            extra_disks: extra_disks(&own),
+            memory: match &spec.origin {
+                Origin::Boot => Memory::Anonymous,
+                Origin::Savable(_) => Memory::File(own.memory()),
+                Origin::Fork(state) => Memory::PrivateFile(state.memory()),
+            },
             fw_cfg_key: spec.fw_cfg_key.clone(),
             ignition: evidence.join("ignition.json"),
             console: evidence.join("console.log"),
             qmp_socket: PathBuf::new(),
-            ovmf: ovmf.as_ref().map(|(code, _)| (code.clone(), evidence.join("ovmf-vars.fd"))),
+            ovmf: ovmf.as_ref().map(|(code, _)| (code.clone(), own.variables())),
         };
         let variables = ovmf.as_ref().map(|(_, variables)| variables.as_path());
         Ok(Box::new(process::start(&self.program, launch, spec, variables).await?))
     }
+}
+
+fn extra_disks(state: &SavedState) -> Vec<PathBuf> {
+    state.hardware.disks.iter().map(|disk| state.extra_disk(&disk.serial)).collect()
 }

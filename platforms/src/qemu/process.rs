@@ -21,12 +21,13 @@ use tokio::{
 };
 
 use super::{
-    args::Launch,
+    args::{Launch, Memory},
     disk,
     qmp::{Qmp, Seen},
+    state::{self, SavedState},
 };
 use crate::{
-    Interrupt, Interrupter, Interruption, Machine, MachineExit, MachineSpec, PlatformError,
+    Interrupt, Interrupter, Interruption, Machine, MachineExit, MachineSpec, Origin, PlatformError,
     WaitError, wait_for,
 };
 
@@ -53,6 +54,8 @@ pub(crate) struct QemuMachine {
     kill: mpsc::Sender<()>,
     /// What is removed with the machine: its files, and the directory that holds the QMP socket.
     made: Mutex<(DisposableFiles, Option<tempfile::TempDir>)>,
+    /// What it becomes when it is saved, if it can be.
+    savable: Option<SavedState>,
 }
 
 /// Writes the evidence that exists before a machine does, makes its disks, and starts QEMU.
@@ -72,14 +75,18 @@ pub(crate) async fn start(
     fs::write(&launch.ignition, &spec.ignition).map_err(written(&launch.ignition))?;
     // QEMU would make it, but a watcher that starts first must find it.
     fs::File::create(&launch.console).map_err(written(&launch.console))?;
-    disk::create_overlay(&spec.image, &launch.disk).await?;
+    if let Origin::Fork(state) = &spec.origin {
+        fork_disks(&launch, state).await?;
+    } else {
+        disk::create_overlay(&spec.image, &launch.disk).await?;
+        for (extra, file) in launch.hardware.disks.iter().zip(&launch.extra_disks) {
+            disk::create_empty(file, extra.size_mib).await?;
+        }
+        if let (Some(template), Some((_, variables))) = (ovmf_variables, &launch.ovmf) {
+            fs::copy(template, variables).map_err(written(variables))?;
+        }
+    }
     disk::apply_patches(&launch.disk, &spec.patches).await?;
-    for (extra, file) in launch.hardware.disks.iter().zip(&launch.extra_disks) {
-        disk::create_empty(file, extra.size_mib).await?;
-    }
-    if let (Some(template), Some((_, variables))) = (ovmf_variables, &launch.ovmf) {
-        fs::copy(template, variables).map_err(written(variables))?;
-    }
     let runtime_directory = crate::private_directory()?;
     launch.qmp_socket = runtime_directory.path().join("qmp");
 
@@ -107,6 +114,17 @@ pub(crate) async fn start(
         PlatformError::infra(format!("{}{said}\nits command was:\n{command_line}", error.message))
     };
     let qmp = Arc::new(connected.map_err(with_evidence)?);
+    if let Origin::Fork(state) = &spec.origin {
+        let resumed = tokio::select! {
+            biased;
+            status = child.wait() => Err(PlatformError::infra(match status {
+                Ok(status) => format!("qemu could not read the saved state ({status})"),
+                Err(error) => format!("qemu can't be waited for: {error}"),
+            })),
+            resumed = state::resume(&qmp, state) => resumed,
+        };
+        resumed.map_err(with_evidence)?;
+    }
     let port = qmp.forwarded_ssh_port().await.map_err(with_evidence)?;
 
     let interrupter = Interrupter::new();
@@ -133,7 +151,23 @@ pub(crate) async fn start(
         exited,
         kill,
         made: Mutex::new((disposable, Some(runtime_directory))),
+        savable: match spec.origin {
+            Origin::Savable(directory) => Some(SavedState { directory, hardware: spec.hardware }),
+            Origin::Boot | Origin::Fork(_) => None,
+        },
     })
+}
+
+/// Disks of a fork: overlays on those of the state.
+async fn fork_disks(launch: &Launch, state: &SavedState) -> Result<(), PlatformError> {
+    disk::create_overlay(&state.disk(), &launch.disk).await?;
+    for (extra, file) in launch.hardware.disks.iter().zip(&launch.extra_disks) {
+        disk::create_overlay(&state.extra_disk(&extra.serial), file).await?;
+    }
+    match &launch.ovmf {
+        Some((_, variables)) => state::copy_variables(&state.variables(), variables),
+        None => Ok(()),
+    }
 }
 
 /// Files that live no longer than the machine: its disks and firmware variables.
@@ -145,7 +179,15 @@ impl DisposableFiles {
         let mut files = vec![launch.disk.clone()];
         files.extend(launch.extra_disks.iter().cloned());
         files.extend(variables);
+        if let Memory::File(memory) = &launch.memory {
+            files.push(memory.clone());
+        }
         Self(files)
+    }
+
+    /// Leaves them all where they are.
+    fn keep(&mut self) {
+        self.0.clear();
     }
 
     /// Removes them, and says what could not be removed.
@@ -330,6 +372,25 @@ impl Machine for QemuMachine {
             format: Some(qmp::ImageFormat::png),
         };
         self.qmp.execute(command).await.map(drop)
+    }
+
+    async fn save(&self) -> Result<SavedState, PlatformError> {
+        let state = self.savable.clone().ok_or_else(|| {
+            PlatformError::infra(format!("machine {} was not started to be saved", self.name))
+        })?;
+        self.expect_exit();
+        let mut exited = self.exited.clone();
+        tokio::select! {
+            saved = state::save(&self.qmp, &state) => saved?,
+            _ = exited.wait_for(Option::is_some) => {
+                return Err(PlatformError::infra("qemu ended while its state was being saved"));
+            }
+        }
+        if let Ok(mut made) = self.made.lock() {
+            made.0.keep();
+        }
+        self.destroy().await?;
+        Ok(state)
     }
 
     async fn wait_exit(&self, limit: Duration) -> Result<MachineExit, WaitError> {

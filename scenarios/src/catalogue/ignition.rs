@@ -6,7 +6,7 @@ use crate::{
     context::Context,
     failure::{Failure, Result},
     ignition::{Fragment, directory, dropin, file, link, unit, user},
-    scenario::{Proof, Scenario},
+    scenario::{Needs, Proof, Scenario},
 };
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -91,6 +91,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "ignition.bad-config",
         summary: "a config that can't be applied stops the boot, and the console says why",
+        needs: Needs::FRESH,
         ignition: |_| Some(Fragment::new([file("/opt/bad", "x", 0o644).owner(NOBODY, NOBODY)])),
         proofs: &[Proof { fault: "good-config", headline: &["came up with a config"] }],
         body: |cx| Box::pin(bad_config(cx)),

@@ -45,7 +45,7 @@ const LOOK: Scenario = Scenario {
 };
 
 /// A scenario with a machine of its own, which it may reboot or break.
-const ACT: Scenario = Scenario { needs: Needs::FRESH, timeout: Duration::from_secs(300), ..LOOK };
+const ACT: Scenario = Scenario { needs: Needs::OWN, timeout: Duration::from_secs(300), ..LOOK };
 
 #[cfg(test)]
 mod tests {

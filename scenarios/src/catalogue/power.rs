@@ -13,7 +13,7 @@ use crate::{
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "power.off",
     summary: "a power-off by the guest switches the machine off",
-    needs: Needs { capabilities: &[Capability::FreshBoot, Capability::Power], ..Needs::FRESH },
+    needs: Needs { capabilities: &[Capability::FreshBoot, Capability::Power], ..Needs::OWN },
     proofs: &[Proof { fault: "power-off-masked", headline: &["systemctl poweroff"] }],
     body: |cx| Box::pin(off(cx)),
     ..ACT

@@ -30,7 +30,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "reboot.reset",
         summary: "a hard reset loses nothing that was synced",
         claims: &["data-survives"],
-        needs: Needs { capabilities: POWER, ..Needs::FRESH },
+        needs: Needs { capabilities: POWER, ..Needs::OWN },
         proofs: &[Proof { fault: "state-lost", headline: &["is gone after the reset"] }],
         body: |cx| Box::pin(reset(cx)),
         ..ACT
@@ -38,7 +38,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "reboot.panic",
         summary: "a kernel panic ends in a reboot by itself, and the machine comes back",
-        needs: Needs { capabilities: POWER, ..Needs::FRESH },
+        needs: Needs { capabilities: POWER, ..Needs::OWN },
         expects: &["kernel-panic"],
         proofs: &[Proof {
             fault: "panic-hangs",

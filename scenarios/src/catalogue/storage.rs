@@ -37,7 +37,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "storage.verity-detects",
         summary: "a block of /usr that was changed on the disk is never served",
         claims: &["verity"],
-        needs: Needs { slots: true, ..Needs::FRESH },
+        needs: Needs { slots: true, ..Needs::OWN },
         expects: &["verity-corruption", "kernel-panic", "disk-io-error"],
         proofs: &[Proof { fault: "no-verity", headline: &["the changed block was served"] }],
         body: |cx| Box::pin(verity_detects(cx)),
@@ -50,7 +50,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         needs: Needs {
             capabilities: &[Capability::FreshBoot, Capability::ExtraDisks],
             disks: &[("data", 128)],
-            ..Needs::FRESH
+            ..Needs::OWN
         },
         ignition: |_| Some(filesystem_config()),
         proofs: &[Proof {
@@ -67,7 +67,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         needs: Needs {
             capabilities: &[Capability::FreshBoot, Capability::ExtraDisks],
             disks: &[("swap", 64)],
-            ..Needs::FRESH
+            ..Needs::OWN
         },
         ignition: |_| Some(swap_config()),
         proofs: &[Proof { fault: "no-swap-unit", headline: &["no swap is in use"] }],

@@ -11,11 +11,11 @@ pub(super) use scene::{Scene, release};
 
 use super::{ACT, LOOK};
 use crate::{
-    scenario::{Needs, Proof, Scenario},
+    scenario::{MachineNeed, Needs, Proof, Scenario},
     targets::UpdateNeed,
 };
 
-const OWN_SERVER: Needs = Needs { slots: true, update: UpdateNeed::OwnServer, ..Needs::FRESH };
+const OWN_SERVER: Needs = Needs { slots: true, update: UpdateNeed::OwnServer, ..Needs::OWN };
 
 /// On a machine of its own, from a server of ours.
 pub(super) const UPDATE: Scenario = Scenario {
@@ -109,6 +109,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "update.with-custom-ca",
+        // Its config has a certificate that is made for the occasion.
+        needs: Needs { machine: MachineNeed::Fresh, ..OWN_SERVER },
         summary: "an update over HTTPS, from a server whose authority came with the config",
         claims: &["omaha"],
         proofs: &[Proof { fault: "no-custom-ca", headline: &["certificate"] }],
