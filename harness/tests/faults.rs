@@ -13,7 +13,7 @@ use wheeltap::{
     engine::{Engine, ForkMode, Jobs, Request, Silent},
 };
 use wheeltap_reports::{CaseResult, Verdict};
-use wheeltap_scenarios::{Fault, Scenario, catalogue};
+use wheeltap_scenarios::{Fault, LISTED, Scenario, catalogue};
 
 #[test]
 #[ignore = "boots some twenty machines; run by ci/test"]
@@ -78,7 +78,20 @@ fn wrong(case: &CaseResult) -> Option<String> {
             case.verdict
         ));
     }
-    let missing: Vec<_> =
-        proof.headline.iter().filter(|words| !headline.contains(**words)).collect();
-    (!missing.is_empty()).then(|| format!("{id} is red, but not for {missing:?}: {headline}"))
+    let told = told(case);
+    let missing: Vec<_> = proof
+        .headline
+        .iter()
+        .filter(|words| !told.iter().any(|cause| cause.contains(**words)))
+        .collect();
+    (!missing.is_empty()).then(|| format!("{id} is red, but not for {missing:?}: {told:#?}"))
+}
+
+/// The causes that a case gives: its headline, and each of several failed checks.
+fn told(case: &CaseResult) -> Vec<&str> {
+    let failure = case.telling_attempt().and_then(|attempt| attempt.failure.as_ref());
+    failure.map_or_else(Vec::new, |failure| {
+        let listed = failure.detail.lines().filter_map(|line| line.strip_prefix(LISTED));
+        std::iter::once(&*failure.headline).chain(listed).collect()
+    })
 }

@@ -141,14 +141,19 @@ impl Checks {
     /// # Errors
     /// All that was wrong, as one failure.
     pub fn done(self) -> Result {
-        let mut failed = self.failed.into_iter();
-        let Some(first) = failed.next() else { return Ok(()) };
-        Err(failed.fold(first, |mut all, next| {
-            all.headline = format!("{}; {}", all.headline, next.headline);
-            all.with_detail(&next.detail)
-        }))
+        let [first, others @ ..] = &*self.failed else { return Ok(()) };
+        if others.is_empty() {
+            return Err(first.clone());
+        }
+        let headline = format!("{} ({} more)", first.headline, others.len());
+        let list = self.failed.iter().map(|failure| format!("{LISTED}{}", failure.headline));
+        let all = Failure::check(headline).with_detail(&list.collect::<Vec<_>>().join("\n"));
+        Err(self.failed.iter().fold(all, |all, failure| all.with_detail(&failure.detail)))
     }
 }
+
+/// What stands before each of several failed checks in a detail.
+pub const LISTED: &str = "- ";
 
 /// Headlines go where one line is all there is.
 fn one_line(text: &str) -> String {
@@ -208,15 +213,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_checks_of_a_moment_are_in_one_headline() {
+    fn all_checks_of_a_moment_are_in_one_failure() {
         let mut checks = Checks::default();
         checks.check(true, || unreachable!("it holds"));
         checks.check(false, || "the first".to_owned());
         checks.note(Ok(())).unwrap();
         checks.note(Err(Failure::check("the second").with_detail("its detail"))).unwrap();
         let failure = checks.done().unwrap_err();
-        assert_eq!(failure.headline, "the first; the second");
-        assert_eq!((&*failure.detail, failure.phase), ("its detail", Some(Phase::Check)));
+        assert_eq!(failure.headline, "the first (1 more)");
+        assert_eq!(failure.detail, "- the first\n- the second\nits detail");
+        assert_eq!(failure.phase, Some(Phase::Check));
         Checks::default().done().unwrap();
     }
 

@@ -23,7 +23,7 @@ pub mod watch;
 
 pub use catalogue::catalogue;
 pub use context::{Context, World};
-pub use failure::{Checks, Failure, Phase, Result};
+pub use failure::{Checks, Failure, LISTED, Phase, Result};
 pub use fault::{DiskFault, Fault, FaultError};
 pub use fork::{ForkKey, ForkPoint};
 pub use guest::Guest;

@@ -164,6 +164,6 @@ impl Needs {
 pub struct Proof {
     /// Name of the fault in `faults.toml`.
     pub fault: &'static str,
-    /// Words that the headline must hold, all of them.
+    /// Words that the headline, or one of the failed checks listed under it, must hold; all of them.
     pub headline: &'static [&'static str],
 }
