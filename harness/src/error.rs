@@ -77,10 +77,13 @@ impl From<SelectError> for UserError {
 
 impl From<EngineError> for UserError {
     fn from(error: EngineError) -> Self {
-        let code = ExitCode::InfraFailure;
+        let code = match error {
+            EngineError::OtherPlan { .. } => ExitCode::Usage,
+            EngineError::Directory { .. } | EngineError::Reports(_) => ExitCode::InfraFailure,
+        };
         let message = error.to_string();
         let source = match error {
-            EngineError::Directory { .. } => None,
+            EngineError::Directory { .. } | EngineError::OtherPlan { .. } => None,
             EngineError::Reports(error) => {
                 std::error::Error::source(&error).map(|source| source.to_string().into())
             }

@@ -15,7 +15,7 @@ use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
 use tokio_util::sync::CancellationToken;
 use wheeltap::{
     Setup, UpdateSetup,
-    engine::{Ended, Engine, ForkMode, Jobs, Progress, Request},
+    engine::{Engine, ForkMode, Jobs, Policy, Progress, Request},
 };
 use wheeltap_platforms::{Firmware, qemu::Qemu};
 use wheeltap_reports::{CaseId, Verdict};
@@ -137,9 +137,9 @@ impl Verdicts {
 impl Progress for Verdicts {
     fn started(&self, _case: &CaseId) {}
 
-    fn ended(&self, case: &CaseId, ended: &Ended, _seconds: f64) {
+    fn ended(&self, case: &CaseId, verdict: Verdict, _seconds: f64) {
         self.change(|known| {
-            known.verdicts.insert(case.scenario.clone(), ended.verdict());
+            known.verdicts.insert(case.scenario.clone(), verdict);
         });
     }
 }
@@ -165,6 +165,8 @@ fn run(
         world: Arc::new(world),
         image,
         jobs: Jobs::Auto,
+        policy: Policy::default(),
+        expected: Arc::new(|_| None),
         command: std::env::args().collect(),
         out,
         progress: Arc::clone(ended) as _,
@@ -175,6 +177,7 @@ fn run(
         faults: Vec::new(),
         proofs: Vec::new(),
         fork: ForkMode::Auto,
+        only: None,
     };
     let prepared = engine.prepare(&request).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;

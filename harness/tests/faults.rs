@@ -10,7 +10,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use wheeltap::{
     Setup, UpdateSetup,
-    engine::{Engine, ForkMode, Jobs, Request, Silent},
+    engine::{Engine, ForkMode, Jobs, Policy, Request, Silent},
 };
 use wheeltap_reports::{CaseResult, Verdict};
 use wheeltap_scenarios::{Fault, LISTED, Scenario, catalogue};
@@ -34,6 +34,8 @@ fn every_fault_turns_its_scenarios_red_and_without_it_they_are_green() {
         world: Arc::new(world),
         image,
         jobs: Jobs::Auto,
+        policy: Policy::default(),
+        expected: Arc::new(|_| None),
         command: std::env::args().collect(),
         out: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults"),
         progress: Arc::new(Silent),
@@ -49,6 +51,7 @@ fn every_fault_turns_its_scenarios_red_and_without_it_they_are_green() {
         faults: Vec::new(),
         proofs,
         fork: ForkMode::Auto,
+        only: None,
     };
     let prepared = engine.prepare(&request).unwrap();
     eprintln!("evidence: {}", prepared.directory.display());

@@ -82,6 +82,11 @@ pub enum Happening {
         /// The boot of this machine, from 1.
         boot: u32,
     },
+    /// It took longer than its slow-timeout, or once more as long.
+    Slow {
+        /// How long it had run by then, in seconds, rounded.
+        seconds: u64,
+    },
     /// Something could not be taken down or collected.
     Trouble {
         /// What is left, and how to remove it.
@@ -133,6 +138,10 @@ impl CaseResult {
                 let hit = Happening::Console { rule, severity, text, line, boot };
                 self.attempt(attempt, at).add(at, hit);
             }
+            Event::AttemptSlow { attempt, seconds, .. } => {
+                let seconds = seconds.round() as u64;
+                self.attempt(attempt, at).add(at, Happening::Slow { seconds });
+            }
             Event::TeardownTrouble { attempt, text, .. } => {
                 let text = clean::line(&text, LINE);
                 self.attempt(attempt, at).add(at, Happening::Trouble { text });
@@ -149,8 +158,8 @@ impl CaseResult {
                 // for a moment, the worse counts: a report never turns doubt into a pass.
                 let attempts: Vec<_> = self.attempts.iter().map(|one| one.verdict).collect();
                 self.verdict = Verdict::of_attempts(&attempts).unwrap_or(verdict).worse(verdict);
-                self.reason =
-                    reason.map(|reason| clean::line(&reason, LINE)).or(self.reason.take());
+                // Why it was not run before the run was resumed is no reason any more.
+                self.reason = reason.map(|reason| clean::line(&reason, LINE));
                 self.seconds = seconds;
             }
             // The others are about the run.

@@ -48,6 +48,13 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// The run is going on.
+    #[error("{} is a run that still goes on; end it first, or wait", dir.display())]
+    StillRuns {
+        /// Its directory.
+        dir: PathBuf,
+    },
+
     /// The plan isn't JSON, or lacks something.
     #[error("{} is damaged, so nothing can be said about this run", path.display())]
     BadPlan {

@@ -23,12 +23,13 @@ pub struct Record {
 /// ```text
 /// run_started
 ///   attempt_started                              per attempt, numbered from 1 within its case
-///     phase_entered | step | console_hit …       only between its start and its end
+///     phase_entered | step | console_hit | attempt_slow …   only between its start and its end
 ///   attempt_ended
 ///   teardown_trouble …                           also after the attempt's end
 ///   case_ended                                   once per case, after its last attempt
 ///   note | harness_defect | run_interrupted …    anywhere
 /// run_ended
+/// run_resumed …                                  only after what went before was cut off or ended early
 /// ```
 /// Cases run in parallel, so the events of several interleave; those of one case are in order.
 /// Any suffix of this can be missing: a run that was killed just stops. A case that the plan skips
@@ -96,6 +97,15 @@ pub enum Event {
         /// The boot of this machine it belongs to, from 1.
         boot: u32,
     },
+    /// An attempt has taken longer than its slow-timeout, or once more as long.
+    AttemptSlow {
+        /// Whose attempt.
+        case: CaseId,
+        /// Its number.
+        attempt: u32,
+        /// How long it has run, in seconds.
+        seconds: f64,
+    },
     /// An attempt ended.
     AttemptEnded {
         /// Whose attempt.
@@ -143,6 +153,13 @@ pub enum Event {
     HarnessDefect {
         /// In one line.
         text: String,
+    },
+    /// A run that had ended early goes on, with the same plan.
+    RunResumed {
+        /// The version of wheeltap.
+        wheeltap: String,
+        /// The command line, program first.
+        command: Vec<String>,
     },
     /// A signal asked the run to end.
     RunInterrupted {
@@ -223,10 +240,12 @@ impl Event {
             | Self::PhaseEntered { case, .. }
             | Self::Step { case, .. }
             | Self::ConsoleHit { case, .. }
+            | Self::AttemptSlow { case, .. }
             | Self::AttemptEnded { case, .. }
             | Self::CaseEnded { case, .. }
             | Self::TeardownTrouble { case, .. } => Some(case),
             Self::RunStarted { .. }
+            | Self::RunResumed { .. }
             | Self::Note { .. }
             | Self::HarnessDefect { .. }
             | Self::RunInterrupted { .. }

@@ -197,6 +197,7 @@ fn tell(what: &Happening) -> String {
             };
             format!("console, boot {boot}, line {line}: {text} ({severity}: {rule})")
         }
+        Happening::Slow { seconds } => format!("slow: it has run for {seconds} s"),
         Happening::Trouble { text } => format!("teardown trouble: {text}"),
     }
 }

@@ -1,7 +1,7 @@
 //! `events.jsonl`: the writer that survives, and the reader that tolerates what a kill leaves.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -46,6 +46,31 @@ impl EventLog {
         // Some network file systems have no locks; there a run that goes on looks like a killed one.
         let _ = file.try_lock();
         Ok(Self { path, inner: Mutex::new(Inner { file, good: 0, lost: 0 }) })
+    }
+
+    /// Opens the event log of a run that ended early, to go on with it. A line that was torn by a kill
+    /// is removed, as every reader leaves it out.
+    ///
+    /// # Errors
+    /// [`Error::StillRuns`] if its writer lives, [`Error::Read`] and [`Error::Write`].
+    pub fn resume(dir: &Path) -> Result<Self> {
+        let path = dir.join(EVENTS_FILE);
+        let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let mut file = opened.map_err(|source| Error::write(&path, source))?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(Error::StillRuns { dir: dir.to_owned() });
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)
+            .map_err(|source| Error::Read { path: path.clone(), source })?;
+        let lines = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let mended = if serde_json::from_slice::<Record>(&bytes[lines..]).is_ok() {
+            file.write_all(b"\n").map(|()| bytes.len() + 1)
+        } else {
+            file.set_len(lines as u64).map(|()| lines)
+        };
+        let good = mended.map_err(|source| Error::write(&path, source))? as u64;
+        Ok(Self { path, inner: Mutex::new(Inner { file, good, lost: 0 }) })
     }
 
     /// Appends an event, stamped with the time of now in milliseconds.
@@ -163,6 +188,23 @@ mod tests {
         drop(EventLog::create(dir.path()).unwrap());
         let error = EventLog::create(dir.path()).unwrap_err();
         assert!(matches!(error, Error::LogExists { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_run_that_was_killed_goes_on_behind_its_last_whole_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::create(dir.path()).unwrap();
+        log.append(note("one")).unwrap();
+        assert!(matches!(EventLog::resume(dir.path()), Err(Error::StillRuns { .. })));
+        drop(log);
+        let path = dir.path().join(crate::EVENTS_FILE);
+        let mut torn = std::fs::read(&path).unwrap();
+        torn.extend(&torn.clone()[..20]);
+        std::fs::write(&path, torn).unwrap();
+        EventLog::resume(dir.path()).unwrap().append(note("two")).unwrap();
+        let events: Vec<_> =
+            read(dir.path()).unwrap().records.into_iter().map(|record| record.event).collect();
+        assert_eq!(events, [note("one"), note("two")]);
     }
 
     #[test]

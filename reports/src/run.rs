@@ -82,6 +82,8 @@ impl Run {
         let dir = std::path::absolute(dir)
             .map_err(|source| Error::Read { path: dir.to_owned(), source })?;
 
+        // How far it got if the log doesn't say that it ended.
+        let cut_off = if log.live { State::Running } else { State::Killed };
         let cases: Vec<_> = plan.cases.iter().cloned().map(CaseResult::planned).collect();
         let index: HashMap<_, _> =
             plan.cases.iter().enumerate().map(|(index, case)| (case.id.clone(), index)).collect();
@@ -90,7 +92,7 @@ impl Run {
             plan,
             plan_digest,
             started: None,
-            state: if log.live { State::Running } else { State::Killed },
+            state: cut_off.clone(),
             cases,
             notes: Vec::new(),
             defects: Vec::new(),
@@ -100,6 +102,10 @@ impl Run {
             run.seconds = last.at.duration_since(first.at).as_secs_f64().max(0.0);
         }
         for (line, record) in log.records.into_iter().enumerate() {
+            if let Event::RunResumed { .. } = record.event {
+                // What ended it before doesn't count any more.
+                run.state = cut_off.clone();
+            }
             run.apply(line + 1, record, &index)?;
         }
         for case in &mut run.cases {

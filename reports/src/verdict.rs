@@ -44,15 +44,28 @@ impl Verdict {
     ///
     /// A last attempt that passes makes the case `pass`, or `flaky` if any before it didn't.
     /// Otherwise the worst attempt decides: a product failure that was once seen isn't undone by an
-    /// infrastructure failure at the second attempt.
+    /// infrastructure failure at the second attempt. Attempts that were cut off (`not-run`, by a
+    /// signal or a deadline) judge nothing, unless there are no others.
     #[must_use]
     pub fn of_attempts(attempts: &[Self]) -> Option<Self> {
-        let (last, before) = attempts.split_last()?;
+        let judged: Vec<Self> =
+            attempts.iter().copied().filter(|verdict| *verdict != Self::NotRun).collect();
+        let judged = if judged.is_empty() { attempts } else { &judged };
+        let (last, before) = judged.split_last()?;
         if *last == Self::Pass {
             let clean = before.iter().all(|verdict| *verdict == Self::Pass);
             return Some(if clean { Self::Pass } else { Self::Flaky });
         }
         before.iter().copied().fold(*last, Self::worse).into()
+    }
+
+    /// The verdict of a case that was repeated on purpose, from those of its attempts; `None` without
+    /// attempts. One that didn't pass is enough: they are made to find it.
+    #[must_use]
+    pub fn of_repetitions(attempts: &[Self]) -> Option<Self> {
+        let judged = |verdict: &&Self| **verdict != Self::NotRun;
+        let worst = attempts.iter().filter(judged).copied().reduce(Self::worse);
+        worst.or_else(|| attempts.last().copied())
     }
 
     /// The one of the two that is further from a pass.
@@ -189,6 +202,15 @@ mod tests {
 
     use super::Verdict::{self, Fail, Flaky, Infra, NotRun, Pass, Skip};
 
+    #[test_case(&[Pass, Fail, Pass], Some(Fail); "one is enough")]
+    #[test_case(&[Pass, Infra], Some(Infra); "nor can it be told")]
+    #[test_case(&[Pass, NotRun], Some(Pass); "cut off after some")]
+    #[test_case(&[NotRun], Some(NotRun); "never judged")]
+    #[test_case(&[], None; "never run")]
+    fn verdict_of_repetitions(attempts: &[Verdict], expected: Option<Verdict>) {
+        assert_eq!(Verdict::of_repetitions(attempts), expected);
+    }
+
     #[test_case(&[], None)]
     #[test_case(&[Pass], Some(Pass))]
     #[test_case(&[Fail, Pass], Some(Flaky))]
@@ -198,6 +220,9 @@ mod tests {
     #[test_case(&[Infra, Infra], Some(Infra))]
     #[test_case(&[Pass, Fail], Some(Fail); "the last attempt failed")]
     #[test_case(&[Fail, NotRun], Some(Fail); "cancelled while retrying")]
+    #[test_case(&[NotRun, Pass], Some(Pass); "cut off, and resumed")]
+    #[test_case(&[Fail, NotRun, Pass], Some(Flaky); "cut off after a failure")]
+    #[test_case(&[NotRun, NotRun], Some(NotRun))]
     #[test_case(&[Skip], Some(Skip))]
     fn verdict_of_attempts(attempts: &[Verdict], expected: Option<Verdict>) {
         assert_eq!(Verdict::of_attempts(attempts), expected);

@@ -57,6 +57,9 @@ const CHECK: &str = "check";
 /// The kind of a failure that is none: the run was cancelled.
 const CANCELLED: &str = "cancelled";
 
+/// The kind of a failure to come about in time.
+const TIMEOUT: &str = "timeout";
+
 impl Failure {
     /// A failure of `class`.
     pub fn new(
@@ -102,6 +105,18 @@ impl Failure {
         BREAKING.contains(&&*self.kind)
     }
 
+    /// Nothing was judged, because the run ended.
+    #[must_use]
+    pub fn cancelled(headline: &str) -> Self {
+        Self::new(Class::Infra, CANCELLED, headline)
+    }
+
+    /// Whether something was awaited for too long.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.kind == TIMEOUT
+    }
+
     /// The run was cancelled, so nothing was judged.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
@@ -110,7 +125,7 @@ impl Failure {
 }
 
 /// Kinds of failures after which a machine is not what it was.
-const BREAKING: [&str; 5] = ["console", "machine-exited", "ssh", "timeout", "stale-guest"];
+const BREAKING: [&str; 5] = ["console", "machine-exited", "ssh", TIMEOUT, "stale-guest"];
 
 /// Checks of one moment. All of them are made, so that a failure names everything that is wrong and not only the first of it.
 #[derive(Debug, Default)]
@@ -175,7 +190,7 @@ impl From<WaitError> for Failure {
                 }
                 Interruption::Cancelled => Self::new(Class::Infra, CANCELLED, error.to_string()),
             },
-            WaitError::TimedOut { .. } => Self::new(Class::Product, "timeout", error.to_string()),
+            WaitError::TimedOut { .. } => Self::new(Class::Product, TIMEOUT, error.to_string()),
         }
     }
 }

@@ -12,6 +12,7 @@ use wheeltap_platforms::{
     Capability, Class, DiskPatch, Hardware, Interrupt, Interruption, Machine, MachineSpec, Origin,
     PlatformError,
     ssh::{Command, Connector, SshLog},
+    wait_for,
 };
 
 use crate::{
@@ -27,6 +28,12 @@ use crate::{
 
 /// How long a failure may wait for the guest's journal, under KVM.
 const JOURNAL_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long QEMU may take for an answer when a machine is looked at after a failure. It takes milliseconds if it is well.
+const QMP_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a machine that was too slow is given for the list of its processes, under KVM.
+const PROCESSES_LIMIT: Duration = Duration::from_secs(3);
 
 /// What a machine is started with.
 pub(crate) struct Start {
@@ -242,14 +249,45 @@ impl LiveMachine {
         self.watch.as_ref().map(|watch| watch.tail(n)).unwrap_or_default()
     }
 
-    /// Brings the evidence up to date after a failure: the journal and a picture of the screen.
+    /// Brings the evidence up to date after a failure: the journal and a picture of the screen, each within a limit of its own.
     pub async fn collect(&self) {
         self.journal.catch_up(self.limits.scaled(JOURNAL_LIMIT)).await;
-        if self.sees_resets
-            && let Err(error) = self.machine.screenshot(&self.evidence.join("screenshot.png")).await
-        {
-            tracing::info!(%error, "no screenshot");
+        if !self.sees_resets {
+            return;
         }
+        let file = self.evidence.join("screenshot.png");
+        let (picture, never) = (self.machine.screenshot(&file), Interrupt::never());
+        match wait_for("a screenshot", QMP_LIMIT, &never, picture).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::info!(%error, "no screenshot"),
+            Err(error) => tracing::info!(%error, "no screenshot"),
+        }
+    }
+
+    /// What a machine is doing that took too long: its state as the platform sees it, and its processes, if it still answers.
+    /// Each has a small limit of its own.
+    pub async fn diagnose(&self) -> String {
+        let never = Interrupt::never();
+        let status = wait_for("the state", QMP_LIMIT, &never, self.machine.status()).await;
+        let status = match status {
+            Ok(Ok(status)) => status,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let processes = match self.processes().await {
+            Ok(()) => "see processes.txt".to_owned(),
+            Err(why) => why,
+        };
+        format!("the machine's state: {status}\nits processes: {processes}")
+    }
+
+    async fn processes(&self) -> std::result::Result<(), String> {
+        let limit = self.limits.scaled(PROCESSES_LIMIT);
+        let connection = self.connector.connect(limit, &self.interrupt).await;
+        let connection = connection.map_err(|error| error.to_string())?;
+        let list = connection.exec(Command::new("ps -eo pid,ppid,stat,etimes,args", limit)).await;
+        let list = list.map_err(|error| error.to_string())?;
+        fs::write(self.evidence.join("processes.txt"), &list.stdout).map_err(|e| e.to_string())
     }
 
     /// Ends what wheeltap itself does on the guest, so that a saved machine goes on without it.

@@ -1,9 +1,11 @@
 //! Arguments.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wheeltap_scenarios::updates::{UpdateServer, Version};
+
+use crate::engine::Retries;
 
 /// wheeltap boots an operating-system image and says whether it may leave.
 #[derive(Debug, Parser)]
@@ -23,6 +25,9 @@ pub(super) enum Command {
         after_help = "Example:\n  wheeltap run 'boot.*' ignition.once --image ./flatcar.img --firmware uefi"
     )]
     Run(Box<RunArgs>),
+    /// Run again what did not pass in an earlier run, with the same arguments.
+    #[command(after_help = "Example:\n  wheeltap rerun wheeltap-out/latest --failed")]
+    Rerun(RerunArgs),
     /// List scenarios, or faults.
     #[command(after_help = "Example:\n  wheeltap list 'reboot.*' --json")]
     List(ListArgs),
@@ -54,6 +59,18 @@ pub(super) struct SelectArgs {
     /// Leave these out; names or globs.
     #[arg(long, value_name = "FILTER")]
     pub(super) skip: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RerunArgs {
+    /// The earlier run's directory.
+    pub(super) run: PathBuf,
+    /// Only what failed: the image's failures and the infrastructure's.
+    #[arg(long)]
+    pub(super) failed: bool,
+    /// Only what was planned and did not run.
+    #[arg(long)]
+    pub(super) not_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -96,6 +113,33 @@ pub(super) struct RunArgs {
     /// Whether machines start where others had booted with the same config.
     #[arg(long, value_enum, default_value = "auto")]
     pub(super) fork: ForkName,
+    /// Try a case again that did not pass: `N`, or `product=N,infra=N` for failures of the image and of the host. What passes
+    /// then is `flaky`, not `pass`.
+    #[arg(long, value_name = "N", default_value_t = Retries::default())]
+    pub(super) retries: Retries,
+    /// Start nothing that, by its history, can't end in this time; end what still runs then, such as `90m`.
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub(super) deadline: Option<Duration>,
+    /// Start nothing more after the first case that did not pass.
+    #[arg(long, conflicts_with = "max_fail")]
+    pub(super) fail_fast: bool,
+    /// Start nothing more after so many cases that did not pass.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) max_fail: Option<u32>,
+    /// Run each case so often, whatever comes of it, to see how often it passes.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) repeat: u32,
+    /// Go on with a run that was killed or ended early, with its own arguments, except for what had limited it: `--jobs`,
+    /// `--deadline`, `--fail-fast` and `--max-fail` are those that are given now.
+    #[arg(
+        long,
+        value_name = "RUN",
+        conflicts_with_all = [
+            "filter", "tag", "skip", "image", "profile", "platform", "firmware", "accel", "ignition", "host", "identity",
+            "update_to", "update_server", "fork", "fault", "console_rules", "out", "retries", "repeat",
+        ]
+    )]
+    pub(super) resume: Option<PathBuf>,
     /// Put this fault into every case, to see it turn red (see `wheeltap list --faults`).
     #[arg(long, value_name = "NAME")]
     pub(super) fault: Option<String>,
@@ -108,6 +152,13 @@ pub(super) struct RunArgs {
     /// Also write the JUnit report here.
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
+}
+
+/// A time as people write it: `90m`, `1h 30m`, `45s`.
+fn span(text: &str) -> Result<Duration, String> {
+    let wrong = || "give a time such as 90m, 1h30m or 45s".to_owned();
+    let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    span.try_into().map_err(|_| wrong())
 }
 
 /// It ends up in a line of the guest's update.conf.
@@ -398,6 +449,16 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory as _;
         Cli::command().debug_assert();
+    }
+
+    #[test_case("90m" => Some(5400))]
+    #[test_case("1h30m" => Some(5400))]
+    #[test_case("1h 30m" => Some(5400); "with a space")]
+    #[test_case("90" => None; "without a unit")]
+    #[test_case("-1m" => None; "in the past")]
+    #[test_case("" => None; "empty")]
+    fn times(text: &str) -> Option<u64> {
+        span(text).ok().map(|span| span.as_secs())
     }
 
     #[test_case("core@127.0.0.1", "127.0.0.1:22")]

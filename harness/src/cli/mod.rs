@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod again;
 mod args;
 mod console_scan;
 mod doctor;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
     init_log(cli.verbose);
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Rerun(args) => again::rerun(&args),
         Command::List(args) => list::list(&args),
         Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(&args),

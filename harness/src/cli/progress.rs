@@ -8,10 +8,10 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use wheeltap_reports::CaseId;
+use wheeltap_reports::{CaseId, Verdict};
 
 use super::out;
-use crate::engine::{Ended, Progress};
+use crate::engine::Progress;
 
 pub(super) struct Screen {
     running: Mutex<BTreeSet<CaseId>>,
@@ -50,11 +50,11 @@ impl Progress for Screen {
         });
     }
 
-    fn ended(&self, case: &CaseId, ended: &Ended, seconds: f64) {
+    fn ended(&self, case: &CaseId, verdict: Verdict, seconds: f64) {
         self.update(|running| {
             running.remove(case);
         });
-        let verdict = ended.verdict().word().to_uppercase();
+        let verdict = verdict.word().to_uppercase();
         let line = format!("{verdict:>8} [{seconds:>7.1}s] {case}");
         match &self.bar {
             Some(bar) => bar.println(line),

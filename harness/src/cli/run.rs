@@ -1,6 +1,7 @@
 //! `wheeltap run`.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, IsTerminal as _},
     path::Path,
@@ -11,10 +12,11 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use wheeltap_platforms::{Accelerator, Firmware};
-use wheeltap_reports::{Format, Paint, Run};
+use wheeltap_reports::{CaseId, Format, Paint, Run};
 use wheeltap_scenarios::{Fault, Scenario};
 
 use super::{
+    again,
     args::{AccelName, FirmwareName, ForkName, Jobs, PlatformName, RunArgs},
     out,
     progress::Screen,
@@ -22,13 +24,29 @@ use super::{
 };
 use crate::{
     ExitCode, ExternalHost, Selection, Setup, UpdateSetup, UserError,
-    engine::{self, Engine, EngineError, ForkMode, Prepared, Request},
+    engine::{self, CasePolicy, Engine, EngineError, ForkMode, Policy, Prepared, Request},
 };
 
 /// After a second signal the runtime gets this long to kill what it holds.
 const ABORT_LIMIT: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, UserError> {
+    match &args.resume {
+        Some(directory) => again::resume(args, directory),
+        None => carry_out(args, &Start::Anew { only: None }),
+    }
+}
+
+/// Where a run begins.
+pub(super) enum Start<'a> {
+    /// With a plan of its own, which may be limited to some cases.
+    Anew { only: Option<BTreeSet<CaseId>> },
+    /// In this directory, where it had ended early.
+    Resume { directory: &'a Path, only: Option<BTreeSet<CaseId>> },
+}
+
+/// Does what the arguments say.
+pub(super) fn carry_out(args: &RunArgs, start: &Start<'_>) -> Result<ExitCode, UserError> {
     let selection = Selection {
         filters: args.select.filter.clone(),
         tags: args.select.tag.clone(),
@@ -54,6 +72,8 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, UserError> {
         world: Arc::new(world),
         image,
         jobs: args.jobs.into(),
+        policy: policy(args),
+        expected: Arc::new(|_| None),
         command: std::env::args().collect(),
         out: args.out.clone(),
         progress: Arc::new(Screen::new()),
@@ -64,6 +84,9 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, UserError> {
         faults,
         proofs: Vec::new(),
         fork: args.fork.into(),
+        only: match start {
+            Start::Anew { only } | Start::Resume { only, .. } => only.clone(),
+        },
     };
     if let Some(file) = &args.junit {
         // Found out now, and not when the night is over.
@@ -73,7 +96,10 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, UserError> {
             .open(file)
             .map_err(|error| unwritable(file, &error))?;
     }
-    let prepared = engine.prepare(&request)?;
+    let prepared = match start {
+        Start::Anew { .. } => engine.prepare(&request)?,
+        Start::Resume { directory, .. } => engine.resume(&request, directory)?,
+    };
     let ended = runtime.block_on(until_second_signal(&engine, &prepared, &cancel));
     // What the second signal dropped is killed by its destructors; the threads that hold it get a moment for that.
     runtime.shutdown_timeout(ABORT_LIMIT);
@@ -82,6 +108,19 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, UserError> {
         None => wheeltap_reports::write_all(&prepared.directory)?,
     };
     finish(args, &run)
+}
+
+fn policy(args: &RunArgs) -> Policy {
+    let case = CasePolicy { retries: args.retries, ..CasePolicy::default() };
+    Policy {
+        case: Arc::new(move |_| case),
+        repeat: args.repeat,
+        deadline: args.deadline,
+        max_fail: match (args.fail_fast, args.max_fail) {
+            (true, _) => Some(1),
+            (false, limit) => limit.and_then(|limit| usize::try_from(limit).ok()),
+        },
+    }
 }
 
 /// Runs until the end. The first signal cancels, the second gives up (`None`).

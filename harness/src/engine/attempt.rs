@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 use wheeltap_platforms::Class;
-use wheeltap_reports::{Event, Verdict};
+use wheeltap_reports::{Event, FailureClass, Verdict};
 use wheeltap_scenarios::{
     Context, Failure, ForkPoint, LiveMachine, Observer as _, Phase, SharedMachine, World,
     watch::{Hit, Line},
@@ -17,20 +17,25 @@ use wheeltap_scenarios::{
 
 use super::{
     plan::Case,
+    policy::CasePolicy,
     record::{Recorder, failure_of},
 };
 
 /// Evidence that is worth a link, the most telling first.
-const EVIDENCE: [&str; 8] = [
+const EVIDENCE: [&str; 9] = [
     "console.log",
     "journal.log",
     "ssh.log",
     "screenshot.png",
+    "processes.txt",
     "ignition.json",
     "qemu.args",
     "qemu.stderr",
     "qmp.jsonl",
 ];
+
+/// Why an attempt that still ran was cut off.
+const DEADLINE: &str = "deadline: the run ended while this case was running";
 
 /// Where one attempt runs and what it leaves.
 pub(crate) struct Attempt<'a> {
@@ -43,24 +48,21 @@ pub(crate) struct Attempt<'a> {
     pub(crate) shared: Option<&'a Arc<SharedMachine>>,
     /// What its machine starts from, if it doesn't boot for itself.
     pub(crate) fork: Option<&'a Arc<ForkPoint>>,
+    pub(crate) policy: CasePolicy,
+    /// When the run ends, and with it the attempt.
+    pub(crate) deadline: Option<Instant>,
 }
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     pub(crate) verdict: Verdict,
+    /// Whose fault it is, if it did not pass.
+    pub(crate) class: Option<FailureClass>,
     /// Why nothing was judged, for `not-run`.
     pub(crate) reason: Option<String>,
     /// Whether a shared machine can't be used any more.
     pub(crate) spoilt: bool,
-}
-
-impl Ended {
-    /// How it ended.
-    #[must_use]
-    pub fn verdict(&self) -> Verdict {
-        self.verdict
-    }
 }
 
 impl Attempt<'_> {
@@ -77,7 +79,7 @@ impl Attempt<'_> {
         let started = Instant::now();
         let context = self.context();
         let mark = self.shared_machine().map_or(0, |live| live.console_mark());
-        let mut result = self.body(&context).await;
+        let mut result = self.body(&context, started).await;
 
         let own = context.machines();
         let machines: Vec<Arc<LiveMachine>> =
@@ -103,9 +105,12 @@ impl Attempt<'_> {
         let failed = result.as_ref().is_err_and(|failure| !failure.is_cancelled());
         let spoilt = machines.iter().any(|live| live.is_interrupted())
             || result.as_ref().is_err_and(Failure::breaks_machine);
-        if failed {
-            for live in &machines {
-                live.collect().await;
+        let timed_out = result.as_ref().is_err_and(Failure::is_timeout);
+        for live in machines.iter().filter(|_| failed) {
+            live.collect().await;
+            if timed_out && let Err(failure) = &mut result {
+                let state = live.diagnose().await;
+                *failure = std::mem::replace(failure, Failure::check("")).with_detail(&state);
             }
         }
         self.recorder.phase(Phase::Teardown);
@@ -134,8 +139,11 @@ impl Attempt<'_> {
 
     /// The scenario's body, with its time limit; a panic in it is a failure like any other. On a shared machine the fault is
     /// put in before and taken back after.
-    async fn body(&self, context: &Context) -> Result<(), Failure> {
-        let limit = self.world.limits().scaled(self.case.scenario.timeout);
+    async fn body(&self, context: &Context, started: Instant) -> Result<(), Failure> {
+        let limits = self.world.limits();
+        let limit = limits.scaled(self.policy.timeout.unwrap_or(self.case.scenario.timeout));
+        let limit_at = started + limit;
+        let until = self.deadline.map_or(limit_at, |deadline| deadline.min(limit_at));
         let body = async {
             let Some((fault, shared)) = self.case.fault.as_ref().zip(self.shared) else {
                 return (self.case.scenario.body)(context.clone()).await;
@@ -146,7 +154,19 @@ impl Attempt<'_> {
             fault.undo(&guest).await?;
             result
         };
-        match tokio::time::timeout(limit, AssertUnwindSafe(body).catch_unwind()).await {
+        let body = AssertUnwindSafe(body).catch_unwind();
+        let said_slow = async {
+            let period = limits.scaled(self.policy.slow_timeout).max(Duration::from_millis(1));
+            loop {
+                tokio::time::sleep(period).await;
+                self.recorder.slow(started.elapsed());
+            }
+        };
+        let ended = tokio::select! {
+            ended = tokio::time::timeout_at(until.into(), body) => ended,
+            () = said_slow => unreachable!("it never ends"),
+        };
+        match ended {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => {
                 let said = panic
@@ -156,6 +176,7 @@ impl Attempt<'_> {
                     .unwrap_or("without a message");
                 Err(Failure::new(Class::Harness, "panic", format!("the scenario panicked: {said}")))
             }
+            Err(_) if until < limit_at => Err(Failure::cancelled(DEADLINE)),
             Err(_) => Err(Failure::new(
                 Class::Product,
                 "timeout",
@@ -165,9 +186,11 @@ impl Attempt<'_> {
     }
 
     fn end(self, result: Result<(), Failure>, phase: Phase, took: Duration, spoilt: bool) -> Ended {
-        let reason = result.as_ref().err().filter(|failure| failure.is_cancelled());
-        let reason =
-            reason.map(|_| "the run was interrupted while this case was running".to_owned());
+        let cancelled = result.as_ref().err().filter(|failure| failure.is_cancelled());
+        let reason = cancelled.map(|failure| match &*failure.headline {
+            DEADLINE => DEADLINE.to_owned(),
+            _ => "the run was interrupted while this case was running".to_owned(),
+        });
         let failure = match result {
             Err(failure) if !failure.is_cancelled() => Some(failure_of(failure, phase)),
             _ => None,
@@ -177,6 +200,7 @@ impl Attempt<'_> {
             (None, Some(_)) => Verdict::NotRun,
             (None, None) => Verdict::Pass,
         };
+        let class = failure.as_ref().map(|failure| failure.class);
         self.recorder.append(Event::AttemptEnded {
             case: self.case.id.clone(),
             attempt: self.number,
@@ -185,7 +209,7 @@ impl Attempt<'_> {
             seconds: took.as_secs_f64(),
             evidence: self.evidence(),
         });
-        Ended { verdict, reason, spoilt }
+        Ended { verdict, class, reason, spoilt }
     }
 
     /// Files that were left, relative to the run directory.

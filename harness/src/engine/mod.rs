@@ -1,18 +1,21 @@
 //! The engine: from a plan to verdicts. It knows nothing about the command line or about `cargo test`; both drive it.
 //!
 //! `plan` decides what will run, `schedule` how many machines run at once, `unit` runs the cases that share a machine (or one
-//! that has its own), `attempt` runs one case once, `record` turns what happens into events.
+//! that has its own) and tries again where `policy` says so and `budget` allows it, `attempt` runs one case once, `record` turns
+//! what happens into events.
 
 mod attempt;
+mod budget;
 mod host;
 mod plan;
+mod policy;
 mod record;
 mod run;
 mod schedule;
 mod unit;
 
-pub use attempt::Ended;
 pub(crate) use plan::arch;
 pub use plan::{Case, ForkMode, Planned, Request};
-pub use run::{Engine, EngineError, Prepared, Progress, Silent};
+pub use policy::{CasePolicy, Policy, Retries};
+pub use run::{Engine, EngineError, Expected, Prepared, Progress, Silent};
 pub use schedule::Jobs;

@@ -1,6 +1,6 @@
 //! What will run: cases, and which of them share a machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wheeltap_platforms::{Capability, Firmware};
 use wheeltap_reports::{CaseId, Cell, Image, Plan, PlannedCase};
@@ -19,6 +19,8 @@ pub struct Request {
     pub proofs: Vec<(&'static Scenario, Fault)>,
     /// Whether machines start where others had booted.
     pub fork: ForkMode,
+    /// Of all these cases, only those that are named here.
+    pub only: Option<BTreeSet<CaseId>>,
 }
 
 /// Whether machines start where others had booted.
@@ -78,10 +80,24 @@ pub struct Planned {
 }
 
 impl Planned {
+    /// Runs only these cases. The promise stays what it is.
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&CaseId) -> bool) {
+        self.units.retain_mut(|unit| match unit {
+            Unit::Shared { cases, .. } => {
+                cases.retain(|case| wanted(&case.id));
+                !cases.is_empty()
+            }
+            Unit::Alone { case, .. } => wanted(&case.id),
+        });
+    }
+
     /// Decides what will run. Nothing has been booted by then.
     #[must_use]
     pub fn new(run: String, request: &Request, world: &World, image: Image) -> Self {
-        let cases = cases(request, world);
+        let mut cases = cases(request, world);
+        if let Some(only) = &request.only {
+            cases.retain(|case| only.contains(&case.id));
+        }
         let arch = arch();
         let mut cells: BTreeMap<String, Cell> = BTreeMap::new();
         let mut planned = Vec::new();

@@ -1,6 +1,9 @@
 //! Turns what happens in attempts into events.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use wheeltap_platforms::Class;
 use wheeltap_reports::{self as reports, CaseId, Event, EventLog, FailureClass};
@@ -45,6 +48,12 @@ impl Recorder {
 
     pub(crate) fn append(&self, event: Event) {
         append(&self.log, event);
+    }
+
+    /// The current attempt takes long.
+    pub(crate) fn slow(&self, elapsed: Duration) {
+        let Current { case, attempt, .. } = self.lock().clone();
+        self.append(Event::AttemptSlow { case, attempt, seconds: elapsed.as_secs_f64() });
     }
 
     /// Something that a reader of the reports should know.

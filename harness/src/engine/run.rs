@@ -1,26 +1,32 @@
 //! A run: its directory, its events, and all of its units.
 
 use std::{
+    collections::{HashMap, HashSet},
     fs, io,
     os::unix::fs::{DirBuilderExt as _, symlink},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use wheeltap_platforms::Hardware;
-use wheeltap_reports::{CaseId, Event, EventLog, Image, Run};
+use wheeltap_reports::{CaseId, Event, EventLog, Image, Plan, Run, Verdict};
 use wheeltap_scenarios::{ForkPoint, World};
 
 use super::{
-    attempt::Ended,
+    budget::Budget,
     host,
-    plan::{Planned, Request},
+    plan::{Planned, Request, Unit},
+    policy::Policy,
     record::append,
     schedule::Jobs,
-    unit::UnitRunner,
+    unit::{Tried, UnitRunner},
 };
+
+/// How long a case usually takes, as far as that is known.
+pub type Expected = Arc<dyn Fn(&CaseId) -> Option<Duration> + Send + Sync>;
 
 /// Is told what a run does, for the screen.
 pub trait Progress: Send + Sync {
@@ -28,7 +34,7 @@ pub trait Progress: Send + Sync {
     fn started(&self, case: &CaseId);
 
     /// A case ended, after so many seconds.
-    fn ended(&self, case: &CaseId, ended: &Ended, seconds: f64);
+    fn ended(&self, case: &CaseId, verdict: Verdict, seconds: f64);
 }
 
 /// Shows nothing.
@@ -38,7 +44,7 @@ pub struct Silent;
 impl Progress for Silent {
     fn started(&self, _case: &CaseId) {}
 
-    fn ended(&self, _case: &CaseId, _ended: &Ended, _seconds: f64) {}
+    fn ended(&self, _case: &CaseId, _verdict: Verdict, _seconds: f64) {}
 }
 
 /// Why a run could not begin, or its results not be kept.
@@ -51,6 +57,14 @@ pub enum EngineError {
         path: PathBuf,
         /// The operating system's reason.
         source: io::Error,
+    },
+    /// A run can't go on, because it would not be the same run.
+    #[error("{} can't be resumed: {why}", run.display())]
+    OtherPlan {
+        /// Its directory.
+        run: PathBuf,
+        /// What has changed.
+        why: String,
     },
     /// Events or reports can't be written or read back.
     #[error(transparent)]
@@ -65,6 +79,10 @@ pub struct Engine {
     pub image: Image,
     /// How many machines at the same time.
     pub jobs: Jobs,
+    /// How cases are attempted, and when the run ends early.
+    pub policy: Policy,
+    /// How long cases usually take.
+    pub expected: Expected,
     /// The command line, for the reports.
     pub command: Vec<String>,
     /// Parent of the run's directory.
@@ -79,6 +97,8 @@ pub struct Prepared {
     pub directory: PathBuf,
     planned: Planned,
     log: Arc<EventLog>,
+    /// What an earlier part of the run had attempted.
+    earlier: HashMap<CaseId, Vec<Tried>>,
 }
 
 impl Prepared {
@@ -119,7 +139,37 @@ impl Engine {
         })?;
         // A convenience; a file system without links has none.
         let _ = replace_link(Path::new(&run), &self.out.join("latest"));
-        Ok(Prepared { directory, planned, log })
+        Ok(Prepared { directory, planned, log, earlier: HashMap::new() })
+    }
+
+    /// Goes on with a run that was killed, interrupted or ended early: what it has judged stays, and only the rest is run.
+    ///
+    /// # Errors
+    /// If the plan would be another now (the image has changed, or the scenarios have), if the run still goes on, or if it
+    /// can't be read or written.
+    pub fn resume(&self, request: &Request, directory: &Path) -> Result<Prepared, EngineError> {
+        let old = Plan::read(directory)?;
+        let mut planned = Planned::new(old.run.clone(), request, &self.world, self.image.clone());
+        planned.plan.created = old.created;
+        if let Some(why) = difference(&old, &planned.plan) {
+            return Err(EngineError::OtherPlan { run: directory.to_owned(), why });
+        }
+        let log = Arc::new(EventLog::resume(directory)?);
+        let run = Run::load(directory)?;
+        let earlier = run.cases.iter().map(|case| {
+            let tried = case.attempts.iter().map(|attempt| {
+                let class = attempt.failure.as_ref().map(|failure| failure.class);
+                Tried { verdict: attempt.verdict, class }
+            });
+            (case.planned.id.clone(), tried.collect())
+        });
+        let earlier = earlier.collect();
+        let judged = run.cases.iter().filter(|case| case.verdict != Verdict::NotRun);
+        let judged: HashSet<&CaseId> = judged.map(|case| &case.planned.id).collect();
+        planned.retain(|id| !judged.contains(id));
+        let wheeltap = env!("CARGO_PKG_VERSION").to_owned();
+        log.append(Event::RunResumed { wheeltap, command: self.command.clone() })?;
+        Ok(Prepared { directory: directory.to_owned(), planned, log, earlier })
     }
 
     /// Runs everything that was planned, and reads the result back from the events.
@@ -133,18 +183,28 @@ impl Engine {
             run_directory: prepared.directory.clone(),
             progress: Arc::clone(&self.progress),
             forks: self.forks(prepared),
+            policy: self.policy.clone(),
+            budget: Budget::new(&self.policy),
+            expected: Arc::clone(&self.expected),
+            earlier: prepared.earlier.clone(),
+            repeated: Mutex::default(),
+            written: Mutex::default(),
         };
         let slots = self.jobs.resolve(Hardware::default().memory_mib);
         let free = Semaphore::new(slots);
-        let units = prepared.planned.units.iter().map(|unit| async {
+        let (runner, free) = (&runner, &free);
+        let run = |unit: Unit, repetition: u32| async move {
             let wanted = u32::try_from(unit.machines().min(slots)).unwrap_or(1);
             // The semaphore is fair, so what needs two slots is not overtaken for ever by what needs one. It is never
             // closed.
             if let Ok(_permit) = free.acquire_many(wanted).await {
-                runner.run(unit.clone()).await;
+                runner.run(unit, repetition).await;
             }
-        });
-        join_all(units).await;
+        };
+        let units = &prepared.planned.units;
+        let repeated = (1..=self.policy.repeat)
+            .flat_map(|repetition| units.iter().map(move |unit| run(unit.clone(), repetition)));
+        join_all(repeated).await;
         let outcome = wheeltap_reports::Run::load(&prepared.directory)?.outcome();
         append(&prepared.log, Event::RunEnded { outcome });
         Ok(wheeltap_reports::write_all(&prepared.directory)?)
@@ -161,6 +221,23 @@ impl Engine {
         })
         .collect()
     }
+}
+
+/// Why the plan of a run that goes on is another, if it is.
+fn difference(old: &Plan, new: &Plan) -> Option<String> {
+    if old.image != new.image {
+        let name = |image: &Image| format!("{} {} ({})", image.name, image.version, image.digest);
+        return Some(format!(
+            "its image was {}, and is {} now",
+            name(&old.image),
+            name(&new.image)
+        ));
+    }
+    (old.digest() != new.digest()).then(|| {
+        "with its command line this wheeltap plans other cases than it had planned; \
+         start a new run"
+            .to_owned()
+    })
 }
 
 /// Sorts by time, and differs between runs of the same second.
