@@ -18,7 +18,7 @@ use wheeltap::{
     engine::{Engine, ForkMode, Jobs, Policy, Progress, Request},
 };
 use wheeltap_platforms::{Firmware, qemu::Qemu};
-use wheeltap_reports::{CaseId, Verdict};
+use wheeltap_reports::{Event, Record, Verdict};
 use wheeltap_scenarios::{Scenario, catalogue, profile::Profile};
 
 fn main() -> ExitCode {
@@ -135,12 +135,12 @@ impl Verdicts {
 }
 
 impl Progress for Verdicts {
-    fn started(&self, _case: &CaseId) {}
-
-    fn ended(&self, case: &CaseId, verdict: Verdict, _seconds: f64) {
-        self.change(|known| {
-            known.verdicts.insert(case.scenario.clone(), verdict);
-        });
+    fn event(&self, record: &Record) {
+        if let Event::CaseEnded { case, verdict, .. } = &record.event {
+            self.change(|known| {
+                known.verdicts.insert(case.scenario.clone(), *verdict);
+            });
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `events.jsonl`: the writer that survives, and the reader that tolerates what a kill leaves.
 
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _, Write};
 use std::path::{Path, PathBuf};
@@ -14,11 +15,13 @@ use crate::{EVENTS_FILE, Error, Event, Record, Result};
 /// Each event is one line and one `write`, so a process that is killed leaves whole lines, and at
 /// most one torn line at the end. The file is locked as long as the writer lives, which is how a
 /// reader tells a run that goes on from one that was killed.
-#[derive(Debug)]
 pub struct EventLog {
     path: PathBuf,
     inner: Mutex<Inner>,
+    watcher: Option<Watcher>,
 }
+
+type Watcher = Box<dyn Fn(&Record) + Send + Sync>;
 
 #[derive(Debug)]
 struct Inner {
@@ -45,7 +48,17 @@ impl EventLog {
             })?;
         // Some network file systems have no locks; there a run that goes on looks like a killed one.
         let _ = file.try_lock();
-        Ok(Self { path, inner: Mutex::new(Inner { file, good: 0, lost: 0 }) })
+        Ok(Self { path, inner: Mutex::new(Inner { file, good: 0, lost: 0 }), watcher: None })
+    }
+
+    /// From now on `watcher` is told of every event, in the log's order; also of those that can't be
+    /// written, so that a screen goes on when the disk is full.
+    ///
+    /// The log is locked meanwhile: the watcher must not append, nor wait for a slow reader.
+    #[must_use]
+    pub fn watched_by(mut self, watcher: impl Fn(&Record) + Send + Sync + 'static) -> Self {
+        self.watcher = Some(Box::new(watcher));
+        self
     }
 
     /// Opens the event log of a run that ended early, to go on with it. A line that was torn by a kill
@@ -70,7 +83,7 @@ impl EventLog {
             file.set_len(lines as u64).map(|()| lines)
         };
         let good = mended.map_err(|source| Error::write(&path, source))? as u64;
-        Ok(Self { path, inner: Mutex::new(Inner { file, good, lost: 0 }) })
+        Ok(Self { path, inner: Mutex::new(Inner { file, good, lost: 0 }), watcher: None })
     }
 
     /// Appends an event, stamped with the time of now in milliseconds.
@@ -84,7 +97,12 @@ impl EventLog {
         // The time is read under the lock, so that times never go backwards within the file.
         let now = Timestamp::now();
         let at = now.round(Unit::Millisecond).unwrap_or(now);
-        self.append_locked(&mut inner, &Record { at, event })
+        let record = Record { at, event };
+        let result = self.append_locked(&mut inner, &record);
+        if let Some(watcher) = &self.watcher {
+            watcher(&record);
+        }
+        result
     }
 
     /// The number of events that could not be written.
@@ -112,6 +130,12 @@ impl EventLog {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic elsewhere must not silence the log, and `Inner` is whole after each statement.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for EventLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLog").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -183,6 +207,27 @@ mod tests {
     }
 
     #[test]
+    fn a_watcher_is_told_of_every_event_in_the_order_of_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (sender, told) = std::sync::mpsc::channel();
+        let log = EventLog::create(dir.path())
+            .unwrap()
+            .watched_by(move |record| sender.send(record.clone()).unwrap());
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let log = &log;
+                scope.spawn(move || {
+                    (0..50).for_each(|_| log.append(note(&thread.to_string())).unwrap());
+                });
+            }
+        });
+        drop(log);
+        let told: Vec<_> = told.into_iter().collect();
+        assert_eq!(told.len(), 200);
+        assert_eq!(told, read(dir.path()).unwrap().records);
+    }
+
+    #[test]
     fn one_directory_holds_one_run() {
         let dir = tempfile::tempdir().unwrap();
         drop(EventLog::create(dir.path()).unwrap());
@@ -210,12 +255,17 @@ mod tests {
     #[test]
     fn a_full_disk_is_said_once() {
         let dir = tempfile::tempdir().unwrap();
-        let log = EventLog::create(dir.path()).unwrap();
+        let (sender, told) = std::sync::mpsc::channel();
+        let log = EventLog::create(dir.path())
+            .unwrap()
+            .watched_by(move |record| sender.send(record.event.clone()).unwrap());
         log.lock().file = std::fs::OpenOptions::new().append(true).open("/dev/full").unwrap();
         let error = log.append(note("one")).unwrap_err();
         assert!(error.to_string().ends_with("choose another directory with --out"), "{error}");
         log.append(note("two")).unwrap();
         assert_eq!(log.lost(), 2);
+        drop(log);
+        assert_eq!(told.into_iter().collect::<Vec<_>>(), [note("one"), note("two")]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use wheeltap_reports::{CaseId, Verdict};
+use wheeltap_reports::{CaseId, Event, Record};
 
 use super::out;
 use crate::engine::Progress;
@@ -44,21 +44,23 @@ impl Screen {
 }
 
 impl Progress for Screen {
-    fn started(&self, case: &CaseId) {
-        self.update(|running| {
-            running.insert(case.clone());
-        });
-    }
-
-    fn ended(&self, case: &CaseId, verdict: Verdict, seconds: f64) {
-        self.update(|running| {
-            running.remove(case);
-        });
-        let verdict = verdict.word().to_uppercase();
-        let line = format!("{verdict:>8} [{seconds:>7.1}s] {case}");
-        match &self.bar {
-            Some(bar) => bar.println(line),
-            None => out::line(line),
+    fn event(&self, record: &Record) {
+        match &record.event {
+            Event::AttemptStarted { case, .. } => self.update(|running| {
+                running.insert(case.clone());
+            }),
+            Event::CaseEnded { case, verdict, seconds, .. } => {
+                self.update(|running| {
+                    running.remove(case);
+                });
+                let verdict = verdict.word().to_uppercase();
+                let line = format!("{verdict:>8} [{seconds:>7.1}s] {case}");
+                match &self.bar {
+                    Some(bar) => bar.println(line),
+                    None => out::line(line),
+                }
+            }
+            _ => {}
         }
     }
 }

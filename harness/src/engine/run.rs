@@ -12,7 +12,7 @@ use std::{
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use wheeltap_platforms::Hardware;
-use wheeltap_reports::{CaseId, Event, EventLog, Image, Plan, Run, Verdict};
+use wheeltap_reports::{CaseId, Event, EventLog, Image, Plan, Record, Run, Verdict};
 use wheeltap_scenarios::{ForkPoint, World};
 
 use super::{
@@ -30,11 +30,12 @@ pub type Expected = Arc<dyn Fn(&CaseId) -> Option<Duration> + Send + Sync>;
 
 /// Is told what a run does, for the screen.
 pub trait Progress: Send + Sync {
-    /// A case began.
-    fn started(&self, case: &CaseId);
+    /// What it promises, before its first event, and its directory.
+    fn planned(&self, _plan: &Plan, _directory: &Path) {}
 
-    /// A case ended, after so many seconds.
-    fn ended(&self, case: &CaseId, verdict: Verdict, seconds: f64);
+    /// An event was appended to its log. They come in the log's order, and the log is locked meanwhile: this must neither
+    /// append to it nor wait for a slow reader.
+    fn event(&self, record: &Record);
 }
 
 /// Shows nothing.
@@ -42,9 +43,7 @@ pub trait Progress: Send + Sync {
 pub struct Silent;
 
 impl Progress for Silent {
-    fn started(&self, _case: &CaseId) {}
-
-    fn ended(&self, _case: &CaseId, _verdict: Verdict, _seconds: f64) {}
+    fn event(&self, _record: &Record) {}
 }
 
 /// Why a run could not begin, or its results not be kept.
@@ -128,7 +127,7 @@ impl Engine {
             .and_then(|()| fs::DirBuilder::new().mode(0o700).create(&directory));
         made.map_err(|source| EngineError::Directory { path: directory.clone(), source })?;
         planned.plan.write(&directory)?;
-        let log = Arc::new(EventLog::create(&directory)?);
+        let log = self.shown(EventLog::create(&directory)?, &planned.plan, &directory);
         log.append(Event::RunStarted {
             run: run.clone(),
             wheeltap: env!("CARGO_PKG_VERSION").to_owned(),
@@ -154,7 +153,7 @@ impl Engine {
         if let Some(why) = difference(&old, &planned.plan) {
             return Err(EngineError::OtherPlan { run: directory.to_owned(), why });
         }
-        let log = Arc::new(EventLog::resume(directory)?);
+        let log = self.shown(EventLog::resume(directory)?, &planned.plan, directory);
         let run = Run::load(directory)?;
         let earlier = run.cases.iter().map(|case| {
             let tried = case.attempts.iter().map(|attempt| {
@@ -172,6 +171,13 @@ impl Engine {
         Ok(Prepared { directory: directory.to_owned(), planned, log, earlier })
     }
 
+    /// The log, which tells the screen of every event.
+    fn shown(&self, log: EventLog, plan: &Plan, directory: &Path) -> Arc<EventLog> {
+        self.progress.planned(plan, directory);
+        let progress = Arc::clone(&self.progress);
+        Arc::new(log.watched_by(move |record| progress.event(record)))
+    }
+
     /// Runs everything that was planned, and reads the result back from the events.
     ///
     /// # Errors
@@ -181,7 +187,6 @@ impl Engine {
             world: Arc::clone(&self.world),
             log: Arc::clone(&prepared.log),
             run_directory: prepared.directory.clone(),
-            progress: Arc::clone(&self.progress),
             forks: self.forks(prepared),
             policy: self.policy.clone(),
             budget: Budget::new(&self.policy),

@@ -18,7 +18,7 @@ use super::{
     plan::{Case, Unit},
     policy::{CasePolicy, Policy, Retries, Tries},
     record::{Recorder, append},
-    run::{Expected, Progress},
+    run::Expected,
 };
 
 /// Writing the JUnit report takes this part of the time at most: with thousands of cases it takes long.
@@ -29,7 +29,6 @@ pub(crate) struct UnitRunner {
     pub(crate) world: Arc<World>,
     pub(crate) log: Arc<EventLog>,
     pub(crate) run_directory: PathBuf,
-    pub(crate) progress: Arc<dyn Progress>,
     /// What machines start from.
     pub(crate) forks: Vec<Arc<ForkPoint>>,
     pub(crate) policy: Policy,
@@ -227,7 +226,6 @@ impl UnitRunner {
     ) -> Ended {
         let (case, number) = (&pending.case, pending.number);
         recorder.switch_to(&case.id, number);
-        self.progress.started(&case.id);
         recorder.append(Event::AttemptStarted {
             case: case.id.clone(),
             attempt: number,
@@ -289,7 +287,6 @@ impl UnitRunner {
             append(&self.log, Event::Note { text: format!("nothing more is started: {why}") });
         }
         self.write_reports();
-        self.progress.ended(&case.id, verdict, seconds);
     }
 
     /// The verdict and the time of a case with all its repetitions, once the last of them has ended.
