@@ -1,7 +1,8 @@
 //! Text from guests and tools, made fit for every report: no terminal escapes, no control
 //! characters, none that XML 1.0 forbids, and of bounded length.
 //!
-//! It is applied once, when a run is loaded, so that no view ever sees raw text.
+//! It is applied once, when a run is loaded, so that no view ever sees raw text. Whoever shows events
+//! as they happen applies [`line`] itself.
 
 use std::borrow::Cow;
 
@@ -13,7 +14,8 @@ pub(crate) const LINE: usize = 1000;
 pub(crate) const BLOCK: usize = 32 * 1024;
 
 /// One line of at most `max` characters; runs of white space become one space.
-pub(crate) fn line(text: &str, max: usize) -> String {
+#[must_use]
+pub fn line(text: &str, max: usize) -> String {
     // A hostile text of many megabytes isn't worth cleaning beyond what can be shown.
     let head = &text[..boundary(text, max.saturating_mul(16))];
     let plain = plain(head);

@@ -27,6 +27,7 @@ mod verdict;
 use std::path::Path;
 
 pub use case::{Attempt, CaseResult, Happening, Moment};
+pub use clean::line as clean_line;
 pub use error::{Error, Result};
 pub use event::{CaseId, Event, Host, Image, Record};
 pub use log::EventLog;
@@ -55,6 +56,8 @@ pub enum Format {
     Json,
     /// The short summary, for people; plain or coloured.
     Text(Paint),
+    /// The last line of that: outcome and counts.
+    Summary(Paint),
 }
 
 /// Renders one view of a run.
@@ -66,6 +69,7 @@ pub fn render(run: &Run, format: Format) -> Result<String> {
         Format::Junit => junit::render(run),
         Format::Json => json::render(run),
         Format::Text(paint) => Ok(text::render(run, paint)),
+        Format::Summary(paint) => Ok(text::last_line(run, paint)),
     }
 }
 

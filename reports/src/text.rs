@@ -16,7 +16,9 @@ pub enum Paint {
 }
 
 impl Paint {
-    fn apply(self, verdict: Verdict, text: impl Display) -> String {
+    /// Text in the colour of a verdict.
+    #[must_use]
+    pub fn apply(self, verdict: Verdict, text: impl Display) -> String {
         let code = match verdict {
             Verdict::Pass => 32,
             Verdict::Flaky => 33,
@@ -51,7 +53,7 @@ pub(crate) fn render(run: &Run, paint: Paint) -> String {
     for defect in &run.defects {
         let _ = writeln!(out, "defect of wheeltap: {defect}");
     }
-    last_line(&mut out, run, paint);
+    out.push_str(&last_line(run, paint));
     out
 }
 
@@ -106,7 +108,7 @@ fn troubles(run: &Run) -> impl Iterator<Item = (&CaseResult, &str)> {
 }
 
 /// `all passed: 12 pass, 1 skip of 13 in 3 min 12 s; image …; …/junit.xml`.
-fn last_line(out: &mut String, run: &Run, paint: Paint) {
+pub(crate) fn last_line(run: &Run, paint: Paint) -> String {
     let outcome = run.outcome();
     let colour = match outcome {
         Outcome::AllPassed => Verdict::Pass,
@@ -121,15 +123,14 @@ fn last_line(out: &mut String, run: &Run, paint: Paint) {
         .map(|verdict| format!("{} {verdict}", counts.get(verdict)))
         .collect();
     let words = if words.is_empty() { "no case was planned".to_owned() } else { words.join(", ") };
-    let _ = writeln!(
-        out,
-        "{}: {words} in {}; {} {}; {}",
+    format!(
+        "{}: {words} in {}; {} {}; {}\n",
         paint.apply(colour, outcome),
         human(run.seconds),
         run.plan.image.name,
         run.plan.image.version,
         run.dir.join(JUNIT_FILE).display()
-    );
+    )
 }
 
 /// A duration as people say it: `4.2 s`, `3 min 12 s`, `2 h 5 min`.
