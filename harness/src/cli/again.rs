@@ -20,7 +20,7 @@ struct Asked {
 }
 
 /// `wheeltap run --resume RUN`.
-pub(super) fn resume(args: &RunArgs, directory: &Path) -> Result<ExitCode, UserError> {
+pub(super) fn resume(args: &RunArgs, directory: &Path, verbose: u8) -> Result<ExitCode, UserError> {
     // Not the link to the latest run, which may soon lead elsewhere.
     let real = directory.canonicalize();
     let directory = real.as_deref().unwrap_or(directory);
@@ -38,11 +38,14 @@ pub(super) fn resume(args: &RunArgs, directory: &Path) -> Result<ExitCode, UserE
     // What ended the run early is not what ends it again.
     asked.deadline = args.deadline;
     (asked.fail_fast, asked.max_fail) = (args.fail_fast, args.max_fail);
-    carry_out(&asked, &Start::Resume { directory, only })
+    // Nor need it be told in the same way.
+    (asked.quiet, asked.format) = (args.quiet, args.format);
+    asked.junit.clone_from(&args.junit);
+    carry_out(&asked, &Start::Resume { directory, only }, verbose)
 }
 
 /// `wheeltap rerun`.
-pub(super) fn rerun(args: &RerunArgs) -> Result<ExitCode, UserError> {
+pub(super) fn rerun(args: &RerunArgs, verbose: u8) -> Result<ExitCode, UserError> {
     let run = Run::load(&args.run)?;
     let wanted = chosen(&run, args);
     if wanted.is_empty() {
@@ -50,7 +53,7 @@ pub(super) fn rerun(args: &RerunArgs) -> Result<ExitCode, UserError> {
         return Ok(ExitCode::Incomplete);
     }
     let asked = asked(&run)?;
-    carry_out(&asked.args, &Start::Anew { only: Some(wanted) })
+    carry_out(&asked.args, &Start::Anew { only: Some(wanted) }, verbose)
 }
 
 /// The cases that are run again: without a choice all that did not pass.

@@ -152,6 +152,20 @@ pub(super) struct RunArgs {
     /// Also write the JUnit report here.
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
+    /// Only say what goes wrong, and how it ended.
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// What standard output gets: the summary, or each event as a line of JSON as it happens.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(super) format: RunFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RunFormat {
+    /// For people.
+    Text,
+    /// For programs: the lines of events.jsonl.
+    Json,
 }
 
 /// A time as people write it: `90m`, `1h 30m`, `45s`.

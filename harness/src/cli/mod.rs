@@ -15,6 +15,7 @@ mod serve;
 mod steps;
 
 use clap::Parser as _;
+use wheeltap_reports::Paint;
 
 pub use args::Cli;
 
@@ -36,8 +37,8 @@ pub fn main() -> ExitCode {
     };
     init_log(cli.verbose);
     let result = match cli.command {
-        Command::Run(args) => run::run(&args),
-        Command::Rerun(args) => again::rerun(&args),
+        Command::Run(args) => run::run(&args, cli.verbose),
+        Command::Rerun(args) => again::rerun(&args, cli.verbose),
         Command::List(args) => list::list(&args),
         Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(&args),
@@ -62,5 +63,10 @@ fn init_log(verbose: u8) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("WHEELTAP_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colour = out::paint(&std::io::stderr()) == Paint::Colour;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colour)
+        .with_writer(|| out::ErrorLines)
+        .init();
 }

@@ -12,14 +12,14 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use wheeltap_platforms::{Accelerator, Firmware};
-use wheeltap_reports::{CaseId, Format, Paint, Run};
+use wheeltap_reports::{CaseId, Format, Run};
 use wheeltap_scenarios::{Fault, Scenario};
 
 use super::{
     again,
-    args::{AccelName, FirmwareName, ForkName, Jobs, PlatformName, RunArgs},
+    args::{AccelName, FirmwareName, ForkName, Jobs, PlatformName, RunArgs, RunFormat},
     out,
-    progress::Screen,
+    progress::{Level, Options, Screen},
     steps::with_steps,
 };
 use crate::{
@@ -30,10 +30,10 @@ use crate::{
 /// After a second signal the runtime gets this long to kill what it holds.
 const ABORT_LIMIT: Duration = Duration::from_secs(2);
 
-pub(super) fn run(args: &RunArgs) -> Result<ExitCode, UserError> {
+pub(super) fn run(args: &RunArgs, verbose: u8) -> Result<ExitCode, UserError> {
     match &args.resume {
-        Some(directory) => again::resume(args, directory),
-        None => carry_out(args, &Start::Anew { only: None }),
+        Some(directory) => again::resume(args, directory, verbose),
+        None => carry_out(args, &Start::Anew { only: None }, verbose),
     }
 }
 
@@ -46,7 +46,11 @@ pub(super) enum Start<'a> {
 }
 
 /// Does what the arguments say.
-pub(super) fn carry_out(args: &RunArgs, start: &Start<'_>) -> Result<ExitCode, UserError> {
+pub(super) fn carry_out(
+    args: &RunArgs,
+    start: &Start<'_>,
+    verbose: u8,
+) -> Result<ExitCode, UserError> {
     let selection = Selection {
         filters: args.select.filter.clone(),
         tags: args.select.tag.clone(),
@@ -68,6 +72,13 @@ pub(super) fn carry_out(args: &RunArgs, start: &Start<'_>) -> Result<ExitCode, U
     let setup = setup(args, &scenarios)?;
     let (world, image) =
         with_steps("updates", |abort, step| setup.world(cancel.clone(), abort, step))?;
+    let level = match (args.quiet, verbose) {
+        (true, _) => Level::Quiet,
+        (false, 0) => Level::Normal,
+        (false, _) => Level::Verbose,
+    };
+    let json = args.format == RunFormat::Json;
+    let screen = Arc::new(Screen::new(Options { level, json, expected: Box::new(|_| None) }));
     let engine = Engine {
         world: Arc::new(world),
         image,
@@ -76,7 +87,7 @@ pub(super) fn carry_out(args: &RunArgs, start: &Start<'_>) -> Result<ExitCode, U
         expected: Arc::new(|_| None),
         command: std::env::args().collect(),
         out: args.out.clone(),
-        progress: Arc::new(Screen::new()),
+        progress: Arc::clone(&screen) as _,
     };
     let request = Request {
         scenarios,
@@ -103,6 +114,7 @@ pub(super) fn carry_out(args: &RunArgs, start: &Start<'_>) -> Result<ExitCode, U
     let ended = runtime.block_on(until_second_signal(&engine, &prepared, &cancel));
     // What the second signal dropped is killed by its destructors; the threads that hold it get a moment for that.
     runtime.shutdown_timeout(ABORT_LIMIT);
+    screen.finish();
     let run = match ended {
         Some(run) => run?,
         None => wheeltap_reports::write_all(&prepared.directory)?,
@@ -162,12 +174,18 @@ async fn until_second_signal(
 }
 
 fn finish(args: &RunArgs, run: &Run) -> Result<ExitCode, UserError> {
-    let paint = if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-        Paint::Colour
-    } else {
-        Paint::Plain
+    let summary = |paint| {
+        let format = if args.quiet { Format::Summary(paint) } else { Format::Text(paint) };
+        wheeltap_reports::render(run, format)
     };
-    out::text(wheeltap_reports::render(run, Format::Text(paint))?);
+    match args.format {
+        RunFormat::Text => out::text(summary(out::paint(&io::stdout()))?),
+        // Standard output is for events; whoever reads them needs no summary, unless somebody watches.
+        RunFormat::Json if io::stderr().is_terminal() => {
+            out::write_error(summary(out::paint(&io::stderr()))?);
+        }
+        RunFormat::Json => {}
+    }
     if let Some(file) = &args.junit {
         let junit = wheeltap_reports::render(run, Format::Junit)?;
         fs::write(file, junit).map_err(|error| unwritable(file, &error))?;
