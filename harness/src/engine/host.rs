@@ -1,6 +1,6 @@
 //! The host that a run runs on.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use wheeltap_reports::Host;
 
@@ -12,6 +12,12 @@ pub(crate) fn cpus() -> usize {
 /// Memory that can be given to machines without swapping, in MiB (`MemAvailable` of proc(5)); 0 if unknown.
 pub(crate) fn available_memory_mib() -> u64 {
     memory("MemAvailable:")
+}
+
+/// What this user may still write to the file system of a directory, in MiB; `None` if unknown.
+pub(crate) fn free_disk_mib(directory: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(directory).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize) / (1024 * 1024))
 }
 
 fn memory(key: &str) -> u64 {

@@ -1,6 +1,6 @@
 //! The engine: from a plan to verdicts. It knows nothing about the command line or about `cargo test`; both drive it.
 //!
-//! `plan` decides what will run, `schedule` how many machines run at once, `unit` runs the cases that share a machine (or one
+//! `plan` decides what will run, `schedule` when each part of it starts, `unit` runs the cases that share a machine (or one
 //! that has its own) and tries again where `policy` says so and `budget` allows it, `attempt` runs one case once, `record` turns
 //! what happens into events.
 
@@ -17,5 +17,7 @@ mod unit;
 pub(crate) use plan::arch;
 pub use plan::{Case, ForkMode, Planned, Request};
 pub use policy::{CasePolicy, Policy, Retries};
-pub use run::{Engine, EngineError, Expected, Prepared, Progress, Silent};
-pub use schedule::Jobs;
+pub use run::{Engine, EngineError, Prepared, Progress, Silent};
+pub use schedule::{
+    Capacity, Expected, Jobs, Lack, Reason, Resource, Scheduler, Task, TaskId, Waiting,
+};

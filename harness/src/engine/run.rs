@@ -1,32 +1,28 @@
 //! A run: its directory, its events, and all of its units.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs, io,
     os::unix::fs::{DirBuilderExt as _, symlink},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::Instant,
 };
 
-use futures_util::future::join_all;
-use tokio::sync::Semaphore;
-use wheeltap_platforms::Hardware;
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use wheeltap_platforms::Capability;
 use wheeltap_reports::{CaseId, Event, EventLog, Image, Plan, Record, Run, Verdict};
 use wheeltap_scenarios::{ForkPoint, World};
 
 use super::{
     budget::Budget,
     host,
-    plan::{Planned, Request, Unit},
+    plan::{Planned, Request},
     policy::Policy,
     record::append,
-    schedule::Jobs,
+    schedule::{self, Expected, Jobs, Queue, Scheduler, Task},
     unit::{Tried, UnitRunner},
 };
-
-/// How long a case usually takes, as far as that is known.
-pub type Expected = Arc<dyn Fn(&CaseId) -> Option<Duration> + Send + Sync>;
 
 /// Is told what a run does, for the screen.
 pub trait Progress: Send + Sync {
@@ -195,21 +191,7 @@ impl Engine {
             repeated: Mutex::default(),
             written: Mutex::default(),
         };
-        let slots = self.jobs.resolve(Hardware::default().memory_mib);
-        let free = Semaphore::new(slots);
-        let (runner, free) = (&runner, &free);
-        let run = |unit: Unit, repetition: u32| async move {
-            let wanted = u32::try_from(unit.machines().min(slots)).unwrap_or(1);
-            // The semaphore is fair, so what needs two slots is not overtaken for ever by what needs one. It is never
-            // closed.
-            if let Ok(_permit) = free.acquire_many(wanted).await {
-                runner.run(unit, repetition).await;
-            }
-        };
-        let units = &prepared.planned.units;
-        let repeated = (1..=self.policy.repeat)
-            .flat_map(|repetition| units.iter().map(move |unit| run(unit.clone(), repetition)));
-        join_all(repeated).await;
+        self.run_units(prepared, &runner).await;
         let outcome = wheeltap_reports::Run::load(&prepared.directory)?.outcome();
         append(&prepared.log, Event::RunEnded { outcome });
         Ok(wheeltap_reports::write_all(&prepared.directory)?)
@@ -217,6 +199,35 @@ impl Engine {
 }
 
 impl Engine {
+    /// Runs each unit when its turn has come.
+    async fn run_units(&self, prepared: &Prepared, runner: &UnitRunner) {
+        let Planned { units, forks, .. } = &prepared.planned;
+        let boots = self.world.platform.capabilities().contains(&Capability::FreshBoot);
+        let once = schedule::tasks(units, boots, &|_| Vec::new(), &self.expected);
+        // Task n is repetition n / units of unit n % units.
+        let tasks: Vec<Task> = (0..self.policy.repeat).flat_map(|_| once.clone()).collect();
+        let capacity =
+            schedule::capacity(self.jobs, &prepared.directory, forks.len(), BTreeMap::new());
+        tracing::debug!("there is {capacity:?}");
+        let mut scheduler = Scheduler::new(capacity, tasks);
+        let mut queue = Queue::default();
+        let started = Instant::now();
+        let mut running = FuturesUnordered::new();
+        loop {
+            while let Some(id) = scheduler.next(started.elapsed()) {
+                let unit = units[id.0 % units.len()].clone();
+                let repetition = u32::try_from(id.0 / units.len()).unwrap_or(u32::MAX);
+                running.push(async move {
+                    runner.run(unit, repetition.saturating_add(1)).await;
+                    id
+                });
+            }
+            queue.show(&scheduler, started.elapsed());
+            let Some(id) = running.next().await else { break };
+            scheduler.finished(id);
+        }
+    }
+
     fn forks(&self, prepared: &Prepared) -> Vec<Arc<ForkPoint>> {
         let keys = prepared.planned.forks.iter().enumerate();
         keys.map(|(index, key)| {

@@ -18,7 +18,7 @@ use super::{
     plan::{Case, Unit},
     policy::{CasePolicy, Policy, Retries, Tries},
     record::{Recorder, append},
-    run::Expected,
+    schedule::Expected,
 };
 
 /// Writing the JUnit report takes this part of the time at most: with thousands of cases it takes long.
