@@ -1,7 +1,7 @@
 //! A case and its attempts as the event log tells them.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::clean::{self, BLOCK, HEADLINE, LINE};
 use crate::{Event, Failure, FailureClass, Phase, PlannedCase, Severity, State, Verdict};
@@ -35,7 +35,7 @@ pub struct Attempt {
     /// How it ended; `not-run` if its end isn't in the log.
     pub verdict: Verdict,
     /// Why it didn't pass.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "with_signature")]
     pub failure: Option<Failure>,
     /// How long it took, in seconds; 0 if its end isn't in the log.
     pub seconds: f64,
@@ -232,6 +232,19 @@ impl Attempt {
             (None, _) => "no cause was recorded, which is a defect of wheeltap",
         }
     }
+}
+
+/// A failure in the JSON report has its signature beside it. In the event log it has none, since it
+/// follows from the rest.
+fn with_signature<S: Serializer>(failure: &Option<Failure>, to: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Signed<'a> {
+        #[serde(flatten)]
+        failure: &'a Failure,
+        signature: String,
+    }
+    let signed = failure.as_ref().map(|failure| Signed { failure, signature: failure.signature() });
+    signed.serialize(to)
 }
 
 fn cleaned(failure: &Failure) -> Failure {

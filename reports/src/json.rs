@@ -13,7 +13,7 @@
 //! ```
 //! A case has `scenario`, `cell`, `verdict`, `reason` (for `skip` and `not-run`), `seconds` and
 //! `attempts`; an attempt has `number`, `dir`, `started`, `verdict`, `failure` (with `phase`,
-//! `class`, `kind`, `headline`, `detail`), `seconds`, `timeline` and `evidence`. Durations are in
+//! `class`, `kind`, `headline`, `detail`, `signature`), `seconds`, `timeline` and `evidence`. Durations are in
 //! seconds, times in UTC, paths relative to the run directory. Keys may be added within a version.
 
 use jiff::Timestamp;

@@ -13,7 +13,8 @@
 //! never one per attempt, since GitLab keeps the first of a name and a failed first attempt would
 //! hide the pass. GitLab doesn't read `message`, so the text begins with it; it tracks failures by
 //! name, so names hold no versions. `system-out` ends with `[[ATTACHMENT|path]]`, one on a line,
-//! since Jenkins looks for them after it has cut the middle out.
+//! since Jenkins looks for them after it has cut the middle out. A failure's signature is a property
+//! of the test case: Jenkins reads those on demand, and nobody else looks at them.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -79,6 +80,10 @@ fn test_case(run: &Run, case: &CaseResult) -> TestCase {
     let mut test = TestCase::new(&id.scenario, status(case));
     test.set_classname(format!("{}.{}", id.cell, id.group()));
     test.set_time(duration(case.seconds));
+    let telling = case.telling_attempt().and_then(|attempt| attempt.failure.as_ref());
+    if let Some(failure) = telling {
+        test.add_property(("failure.signature", &*failure.signature()));
+    }
     let output = output(run, case);
     if !output.is_empty() {
         test.set_system_out(output);

@@ -21,6 +21,7 @@ mod log;
 mod outcome;
 mod plan;
 mod run;
+mod signature;
 mod text;
 mod verdict;
 

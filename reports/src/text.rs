@@ -69,6 +69,9 @@ fn failing(out: &mut String, run: &Run, case: &CaseResult, paint: Paint) {
     if case.attempts.len() > 1 {
         let _ = write!(out, " in attempt {} of {}", attempt.number, case.attempts.len());
     }
+    if let Some(failure) = &attempt.failure {
+        let _ = write!(out, " [{}]", failure.signature());
+    }
     // The whole path, so that it can be pasted.
     let path = run.dir.join(attempt.evidence.first().unwrap_or(&attempt.dir));
     let _ = writeln!(out, "\n       {}", path.display());
