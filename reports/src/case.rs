@@ -17,6 +17,9 @@ pub struct CaseResult {
     /// Why it is `skip` or `not-run`; always there for these two.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Whether it is `not-run` because the run's partition leaves it to another run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
     /// With all attempts, in seconds.
     pub seconds: f64,
     /// Every attempt, in order.
@@ -98,7 +101,7 @@ impl CaseResult {
     pub(crate) fn planned(planned: PlannedCase) -> Self {
         let reason = planned.skip.as_deref().map(|reason| clean::line(reason, LINE));
         let verdict = if reason.is_some() { Verdict::Skip } else { Verdict::NotRun };
-        Self { planned, verdict, reason, seconds: 0.0, attempts: Vec::new() }
+        Self { planned, verdict, reason, elsewhere: false, seconds: 0.0, attempts: Vec::new() }
     }
 
     /// The attempt that explains the verdict: the first that has it. For a flaky case that is the
@@ -121,6 +124,8 @@ impl CaseResult {
 
     /// Takes in an event about this case.
     pub(crate) fn apply(&mut self, at: Timestamp, event: Event) {
+        // Whatever was decided at first: it is this run's now.
+        self.elsewhere = false;
         match event {
             Event::AttemptStarted { attempt, dir, .. } => {
                 let attempt = self.attempt(attempt, at);
@@ -178,7 +183,13 @@ impl CaseResult {
     }
 
     /// Gives the reason for what isn't told by any event.
-    pub(crate) fn settle(&mut self, state: &State) {
+    pub(crate) fn settle(&mut self, state: &State, partition: Option<&str>) {
+        if self.elsewhere {
+            self.reason = Some(match partition {
+                Some(partition) => format!("not in partition {partition}"),
+                None => "not selected for this run".to_owned(),
+            });
+        }
         if self.reason.is_some() {
             return;
         }

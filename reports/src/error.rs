@@ -89,7 +89,7 @@ pub enum Error {
 
     /// The log was written for another plan.
     #[error(
-        "{} is not the plan that this run began with: its sha256 is {found}, \
+        "{} is not the plan that this run began with: its digest is {found}, \
          and events.jsonl names {expected}", path.display()
     )]
     OtherPlan {
@@ -121,6 +121,22 @@ pub enum Error {
         line: usize,
         /// The case.
         case: CaseId,
+    },
+
+    /// The event log says that a case is this run's that the plan doesn't have.
+    #[error(
+        "{}, line {line}: case {index} is selected, and plan.json has only {planned}; \
+         they don't belong together", path.display()
+    )]
+    NotSelectable {
+        /// The log.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The place in the plan, counted from 0.
+        index: usize,
+        /// How many cases the plan has.
+        planned: usize,
     },
 
     /// A serializer refused the data.

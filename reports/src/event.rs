@@ -33,7 +33,7 @@ pub struct Record {
 /// ```
 /// Cases run in parallel, so the events of several interleave; those of one case are in order.
 /// Any suffix of this can be missing: a run that was killed just stops. A case that the plan skips
-/// has no events. A case that was never started, or that was cut off, has no `case_ended`, or has
+/// has no events, and neither has one that the run's partition leaves to others. A case that was never started, or that was cut off, has no `case_ended`, or has
 /// one that says `not-run` and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -52,6 +52,14 @@ pub enum Event {
         image: Image,
         /// The digest of `plan.json`, see [`Plan::digest`](crate::Plan::digest).
         plan: String,
+        /// Which part of the plan this run does, such as `hash:2/3`; none if it does all of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        partition: Option<String>,
+        /// The cases of that part, by their places in the plan's `cases`, from 0; none if it is all
+        /// of them. The others are no concern of this run: it has no events about them, and they
+        /// don't count when it is judged. What the plan skips need not be listed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        selected: Option<Vec<usize>>,
     },
     /// An attempt began.
     AttemptStarted {

@@ -7,12 +7,13 @@
 //!   "outcome": "all-passed" | …      the exit code in words, see Outcome
 //!   "started": { at, wheeltap, command, host } | null
 //!   "image": { name, digest, version, profile }, "plan_digest": "…", "seed": 1 (if there is one)
-//!   "seconds": 12.3, "counts": { planned, pass, flaky, fail, infra, skip, not_run }
+//!   "partition": "hash:2/3"          if the run does only a part of the plan
+//!   "seconds": 12.3, "counts": { planned, pass, flaky, fail, infra, skip, not_run, elsewhere }
 //!   "cells": [ … ], "cases": [ … ]   as in plan.json; each case with what came of it
 //!   "notes": [ "…" ], "defects": [ "…" ] }
 //! ```
-//! A case has `scenario`, `cell`, `verdict`, `reason` (for `skip` and `not-run`), `seconds` and
-//! `attempts`; an attempt has `number`, `dir`, `started`, `verdict`, `failure` (with `phase`,
+//! A case has `scenario`, `cell`, `verdict`, `reason` (for `skip` and `not-run`), `elsewhere` (`true`
+//! if another partition has it), `seconds` and `attempts`; an attempt has `number`, `dir`, `started`, `verdict`, `failure` (with `phase`,
 //! `class`, `kind`, `headline`, `detail`, `signature`), `seconds`, `timeline` and `evidence`. Durations are in
 //! seconds, times in UTC, paths relative to the run directory. Keys may be added within a version.
 
@@ -35,6 +36,8 @@ struct Document<'a> {
     image: &'a Image,
     plan_digest: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
     seconds: f64,
     counts: Counts,
@@ -55,6 +58,7 @@ pub(crate) fn render(run: &Run) -> Result<String> {
         started: run.started.as_ref(),
         image: &run.plan.image,
         plan_digest: &run.plan_digest,
+        partition: run.partition.as_deref(),
         seed: run.plan.seed,
         seconds: run.seconds,
         counts: run.counts(),

@@ -8,6 +8,7 @@
 //! | `infra` | `error`, then `rerunFailure` | it isn't the product's failure |
 //! | `skip` | `skipped` with the reason | |
 //! | `not-run` | `error type="not-run"` | `skipped` is green everywhere and a missing case is a hole nobody sees; what was promised and didn't end must turn the job red |
+//! | in another partition | no test case | the partition that runs it reports it; GitLab keeps the first of a name, and whatever stood here could hide the result |
 //!
 //! Suites are flat, one per cell: nested ones are lost in some consumers. A case is one `testcase`,
 //! never one per attempt, since GitLab keeps the first of a name and a failed first attempt would
@@ -38,7 +39,7 @@ pub(crate) fn render(run: &Run) -> Result<String> {
 /// The cells that have cases, in the plan's order.
 fn cells(run: &Run) -> Vec<&str> {
     let mut cells: Vec<&str> = Vec::new();
-    for case in &run.cases {
+    for case in own_cases(run) {
         if !cells.contains(&&*case.planned.id.cell) {
             cells.push(&case.planned.id.cell);
         }
@@ -46,9 +47,14 @@ fn cells(run: &Run) -> Vec<&str> {
     cells
 }
 
+/// The cases that are this run's.
+fn own_cases(run: &Run) -> impl Iterator<Item = &CaseResult> {
+    run.cases.iter().filter(|case| !case.elsewhere)
+}
+
 fn suite(run: &Run, cell: &str) -> TestSuite {
     let mut suite = TestSuite::new(cell);
-    let cases: Vec<_> = run.cases.iter().filter(|case| case.planned.id.cell == cell).collect();
+    let cases: Vec<_> = own_cases(run).filter(|case| case.planned.id.cell == cell).collect();
     suite.set_time(duration(cases.iter().map(|case| case.seconds).sum()));
     let started = cases.iter().flat_map(|case| &case.attempts).map(|attempt| attempt.started).min();
     let started = started.or(run.started.as_ref().map(|started| started.at));
@@ -66,6 +72,9 @@ fn suite(run: &Run, cell: &str) -> TestSuite {
         ("image.sha256", &image.digest),
         ("image.profile", &image.profile),
     ]);
+    if let Some(partition) = &run.partition {
+        suite.add_property(("run.partition", &**partition));
+    }
     if let Some(seed) = run.plan.seed {
         suite.add_property(("run.seed", &*seed.to_string()));
     }

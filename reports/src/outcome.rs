@@ -18,9 +18,10 @@ pub enum Outcome {
     ProductFailure,
     /// The infrastructure failed, so some cases say nothing about the product.
     InfraFailure,
-    /// Some planned cases didn't end.
+    /// Some planned cases didn't end. Those that a partition leaves to other runs aren't meant.
     LessThanPlanned,
-    /// No case ran: none was selected, or all were skipped. That is never a pass.
+    /// No case ran: none was selected, or all were skipped. That is never a pass; only a partition
+    /// that happens to be empty has nothing to do, which its siblings make good.
     NothingRan,
     /// All passed, some of them only after retries.
     FlakyOnly,
@@ -29,7 +30,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome of a run as far as its events go.
+    /// The outcome of a run as far as its events go, and of the cases that are its own.
     #[must_use]
     pub fn of(run: &Run) -> Self {
         let counts = Counts::of(run);
@@ -48,7 +49,7 @@ impl Outcome {
             Self::InfraFailure
         } else if counts.not_run > 0 {
             Self::LessThanPlanned
-        } else if counts.pass + counts.flaky == 0 {
+        } else if counts.pass + counts.flaky == 0 && counts.elsewhere == 0 {
             Self::NothingRan
         } else if counts.flaky > 0 {
             Self::FlakyOnly
@@ -88,8 +89,10 @@ pub struct Counts {
     pub infra: usize,
     /// Cases with the verdict `skip`.
     pub skip: usize,
-    /// Cases with the verdict `not-run`.
+    /// Cases with the verdict `not-run` that this run should have run.
     pub not_run: usize,
+    /// Cases with the verdict `not-run` that the run's partition leaves to other runs.
+    pub elsewhere: usize,
 }
 
 impl Counts {
@@ -98,12 +101,12 @@ impl Counts {
     pub fn of(run: &Run) -> Self {
         let mut counts = Self { planned: run.cases.len(), ..Self::default() };
         for case in &run.cases {
-            *counts.slot(case.verdict) += 1;
+            *if case.elsewhere { &mut counts.elsewhere } else { counts.slot(case.verdict) } += 1;
         }
         counts
     }
 
-    /// The number of cases with this verdict.
+    /// The number of cases with this verdict, as the fields count them.
     #[must_use]
     pub fn get(mut self, verdict: Verdict) -> usize {
         *self.slot(verdict)

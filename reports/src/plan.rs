@@ -70,7 +70,13 @@ pub struct PlannedCase {
 }
 
 impl Plan {
-    /// The plan's sha256 in hex, over exactly the bytes of `plan.json`: `sha256sum` agrees.
+    /// The sha256, in hex, of what the plan promises: of `plan.json` without its `run` and `created`,
+    /// so that several workers that plan the same have the same digest.
+    ///
+    /// Both stand in lines of their own, so this agrees:
+    /// ```text
+    /// grep -Ev '^  "(run|created)": ' plan.json | sha256sum
+    /// ```
     #[must_use]
     pub fn digest(&self) -> String {
         digest_of(&self.bytes())
@@ -92,7 +98,7 @@ impl Plan {
         Ok(Self::read_with_digest(dir)?.0)
     }
 
-    /// The plan, and the digest of the file as it lies there.
+    /// The plan, and the digest of the file as it lies there: also of what this version doesn't know.
     pub(crate) fn read_with_digest(dir: &Path) -> Result<(Self, String)> {
         /// All that is certain about a plan of any version.
         #[derive(Deserialize)]
@@ -128,6 +134,17 @@ impl Plan {
     }
 }
 
+/// The digest of a file's lines but for those that tell one run from another.
 fn digest_of(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
+    /// As serde_json indents the keys of the outermost object; deeper ones are indented further, and
+    /// no string has a newline in it.
+    const LEFT_OUT: [&[u8]; 2] = [b"  \"run\": ", b"  \"created\": "];
+
+    let mut hash = Sha256::new();
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        if !LEFT_OUT.iter().any(|key| line.starts_with(key)) {
+            hash.update(line);
+        }
+    }
+    hex::encode(hash.finalize())
 }

@@ -1,6 +1,6 @@
 //! A run as its plan and its event log tell it: the one thing that every report is a view of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::clean::{self, LINE};
 use crate::{
     CaseId, CaseResult, Counts, EVENTS_FILE, Error, Event, Host, Outcome, PLAN_FILE, Plan, Record,
-    Result, log,
+    Result, Verdict, log,
 };
 
 /// A run, whole or cut off. All text in it from guests and tools is fit to be shown: see
@@ -20,8 +20,10 @@ pub struct Run {
     pub dir: PathBuf,
     /// What was promised.
     pub plan: Plan,
-    /// The sha256 of `plan.json`, in hex.
+    /// The plan's digest, see [`Plan::digest`].
     pub plan_digest: String,
+    /// Which part of the plan it does, such as `hash:2/3`; none if it does all of it.
+    pub partition: Option<String>,
     /// What its first event says; none if it was killed before that.
     pub started: Option<Started>,
     /// How far it got.
@@ -91,6 +93,7 @@ impl Run {
             dir,
             plan,
             plan_digest,
+            partition: None,
             started: None,
             state: cut_off.clone(),
             cases,
@@ -109,7 +112,7 @@ impl Run {
             run.apply(line + 1, record, &index)?;
         }
         for case in &mut run.cases {
-            case.settle(&run.state);
+            case.settle(&run.state, run.partition.as_deref());
         }
         Ok(run)
     }
@@ -141,7 +144,7 @@ impl Run {
             return Ok(());
         }
         match event {
-            Event::RunStarted { wheeltap, command, host, plan, .. } => {
+            Event::RunStarted { wheeltap, command, host, plan, partition, selected, .. } => {
                 if plan != self.plan_digest {
                     return Err(Error::OtherPlan {
                         path: self.dir.join(PLAN_FILE),
@@ -150,6 +153,8 @@ impl Run {
                     });
                 }
                 self.started = Some(Started { at, wheeltap, command, host });
+                self.partition = partition.map(|partition| clean::line(&partition, LINE));
+                self.leave_to_others(line, selected)?;
             }
             Event::Note { text } => self.notes.push(clean::line(&text, LINE)),
             Event::HarnessDefect { text } => self.defects.push(clean::line(&text, LINE)),
@@ -159,6 +164,22 @@ impl Run {
             Event::RunEnded { .. } => self.state = State::Ended,
             // The others are about a case, and were dealt with above.
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Marks the cases that aren't this run's.
+    fn leave_to_others(&mut self, line: usize, selected: Option<Vec<usize>>) -> Result<()> {
+        let Some(selected) = selected else { return Ok(()) };
+        let planned = self.cases.len();
+        if let Some(index) = selected.iter().copied().find(|index| *index >= planned) {
+            let path = self.dir.join(EVENTS_FILE);
+            return Err(Error::NotSelectable { path, line, index, planned });
+        }
+        let selected: HashSet<usize> = selected.into_iter().collect();
+        for (index, case) in self.cases.iter_mut().enumerate() {
+            // What the plan skips is nobody's, and everybody says so.
+            case.elsewhere = case.verdict == Verdict::NotRun && !selected.contains(&index);
         }
         Ok(())
     }

@@ -83,7 +83,7 @@ fn grouped(out: &mut String, run: &Run, verdict: Verdict, paint: Paint) {
     const NAMES: usize = 3;
 
     let mut reasons: BTreeMap<&str, Vec<&CaseResult>> = BTreeMap::new();
-    for case in run.cases.iter().filter(|case| case.verdict == verdict) {
+    for case in run.cases.iter().filter(|case| case.verdict == verdict && !case.elsewhere) {
         reasons.entry(case.reason.as_deref().unwrap_or_default()).or_default().push(case);
     }
     let mut reasons: Vec<_> = reasons.into_iter().collect();
@@ -120,11 +120,18 @@ pub(crate) fn last_line(run: &Run, paint: Paint) -> String {
         _ => Verdict::Fail,
     };
     let counts = run.counts();
-    let words: Vec<_> = Verdict::ALL
+    let mut words: Vec<_> = Verdict::ALL
         .into_iter()
         .filter(|verdict| counts.get(*verdict) > 0)
         .map(|verdict| format!("{} {verdict}", counts.get(verdict)))
         .collect();
+    if counts.elsewhere > 0 {
+        let own = run
+            .partition
+            .as_deref()
+            .map_or("not selected".to_owned(), |partition| format!("not in partition {partition}"));
+        words.push(format!("{} {own}", counts.elsewhere));
+    }
     let words = if words.is_empty() { "no case was planned".to_owned() } else { words.join(", ") };
     format!(
         "{}: {words} in {}; {} {}; {}\n",

@@ -131,6 +131,8 @@ impl Engine {
             host: host::facts(self.world.platform.accelerator()),
             image: self.image.clone(),
             plan: planned.plan.digest(),
+            partition: None,
+            selected: None,
         })?;
         // A convenience; a file system without links has none.
         let _ = replace_link(Path::new(&run), &self.out.join("latest"));

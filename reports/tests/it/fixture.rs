@@ -16,6 +16,8 @@ pub(crate) const UEFI: &str = "qemu_uefi.amd64";
 pub(crate) struct Fixture {
     pub(crate) dir: TempDir,
     pub(crate) plan: Plan,
+    /// The name of the run's partition, and the cases in it.
+    pub(crate) partition: Option<(String, Vec<usize>)>,
     events: Vec<Event>,
 }
 
@@ -51,7 +53,7 @@ impl Fixture {
             cells: vec![cell(BIOS, "bios"), cell(UEFI, "uefi")],
             cases: cases.iter().map(planned).collect(),
         };
-        Self { dir: TempDir::new().unwrap(), plan, events: Vec::new() }
+        Self { dir: TempDir::new().unwrap(), plan, partition: None, events: Vec::new() }
     }
 
     /// Plans to skip the last case so far.
@@ -81,6 +83,8 @@ impl Fixture {
             },
             image: self.plan.image.clone(),
             plan: self.plan.digest(),
+            partition: self.partition.as_ref().map(|(name, _)| name.clone()),
+            selected: self.partition.as_ref().map(|(_, selected)| selected.clone()),
         };
         self.push(event)
     }

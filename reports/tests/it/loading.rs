@@ -1,6 +1,7 @@
 //! Runs that were cut off or damaged, and what a run amounts to as a whole.
 
 use std::fs::{self, OpenOptions};
+use std::process::Command;
 
 use crate::fixture::{BIOS, Fixture, UEFI, failure};
 use quick_junit::Report;
@@ -179,10 +180,61 @@ fn damage_is_named() {
     assert!(matches!(load_error(&fixture), Error::BadPlan { .. }));
 }
 
+/// A plan's digest as a shell would compute it.
+fn digest_by_hand(plan: &std::path::Path) -> String {
+    let script = r#"grep -Ev '^  "(run|created)": ' "$0" | sha256sum | cut -d ' ' -f 1"#;
+    let output = Command::new("sh").args(["-c", script]).arg(plan).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
 #[test]
-fn the_plans_digest_is_that_of_its_file() {
-    let fixture = Fixture::new(&[A]);
+fn the_plans_digest_is_that_of_its_promise() {
+    let mut fixture = Fixture::new(&[A]);
+    // What looks like one of the two keys elsewhere counts.
+    fixture.plan.cases[0].summary = "\n  \"run\": it".into();
     let run = fixture.load();
     assert_eq!(run.plan, fixture.plan);
     assert_eq!(run.plan_digest, fixture.plan.digest());
+    assert_eq!(run.plan_digest, digest_by_hand(&fixture.dir.path().join(PLAN_FILE)));
+
+    let mut other = fixture.plan.clone();
+    (other.run, other.created) = ("another".into(), "2027-01-01T00:00:00Z".parse().unwrap());
+    assert_eq!(other.digest(), run.plan_digest, "another worker that plans the same");
+    other.cases[0].summary = "\n  \"run\": that".into();
+    assert_ne!(other.digest(), run.plan_digest);
+    other.clone_from(&fixture.plan);
+    other.image.digest = "00".repeat(32);
+    assert_ne!(other.digest(), run.plan_digest);
+}
+
+/// A partition with these of the cases a, b and c.
+fn partition(selected: &[usize]) -> Fixture {
+    let mut fixture = Fixture::new(&[A, B, ("boot.c", UEFI), ("boot.d", BIOS)]).skip("no disk");
+    fixture.partition = Some(("hash:2/3".into(), selected.to_vec()));
+    fixture.start();
+    fixture
+}
+
+#[test]
+fn a_partition_is_judged_by_its_own_cases() {
+    let mut fixture = partition(&[0]);
+    fixture.pass(A).finish(Outcome::AllPassed);
+    let run = fixture.load();
+    assert_eq!(run.partition.as_deref(), Some("hash:2/3"));
+    assert_eq!(run.outcome(), Outcome::AllPassed);
+    let counts = run.counts();
+    assert_eq!((counts.pass, counts.elsewhere, counts.not_run, counts.skip), (1, 2, 0, 1));
+    assert_eq!(run.cases[1].verdict, Verdict::NotRun);
+    assert_eq!(run.cases[1].reason.as_deref(), Some("not in partition hash:2/3"));
+    assert_eq!(run.cases[3].reason.as_deref(), Some("no disk"));
+
+    assert_eq!(partition(&[0]).load().outcome(), Outcome::LessThanPlanned, "its own is missing");
+    assert_eq!(partition(&[]).load().outcome(), Outcome::AllPassed, "it has nothing to do");
+
+    let mut stray = partition(&[0]);
+    stray.pass(A).fail(B, fault(FailureClass::Product).unwrap());
+    assert_eq!(stray.load().outcome(), Outcome::ProductFailure, "what ran, counts");
+
+    let error = load_error(partition(&[0, 4]).write()).to_string();
+    assert!(error.contains("case 4 is selected, and plan.json has only 4"), "{error}");
 }

@@ -99,6 +99,15 @@ fn each_kind_of_failure() {
 }
 
 #[test]
+fn a_partition() {
+    let cases = [("boot.multi-user", UEFI), ("boot.multi-user", BIOS), ("reboot.clean", UEFI)];
+    let mut run = Fixture::new(&cases);
+    run.partition = Some(("slice:1/2".into(), vec![0, 2]));
+    run.start().pass(cases[0]).pass(cases[2]).finish(Outcome::AllPassed);
+    golden("partition", &run);
+}
+
+#[test]
 fn flaky() {
     let case = ("reboot.clean", UEFI);
     let mut run = Fixture::new(&[case]);
