@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::clean::{self, BLOCK, HEADLINE, LINE};
-use crate::{Event, Failure, FailureClass, Phase, PlannedCase, Severity, State, Verdict};
+use crate::{
+    Event, Failure, FailureClass, Phase, PlannedCase, Severity, State, Verdict, WaiverUse,
+};
 
 /// A planned case and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -17,6 +19,9 @@ pub struct CaseResult {
     /// Why it is `skip` or `not-run`; always there for these two.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The waiver that covers it. Its verdict stays `fail`, and doesn't fail the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waived: Option<WaiverUse>,
     /// Whether it is `not-run` because the run's partition leaves it to another run.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub elsewhere: bool,
@@ -101,7 +106,15 @@ impl CaseResult {
     pub(crate) fn planned(planned: PlannedCase) -> Self {
         let reason = planned.skip.as_deref().map(|reason| clean::line(reason, LINE));
         let verdict = if reason.is_some() { Verdict::Skip } else { Verdict::NotRun };
-        Self { planned, verdict, reason, elsewhere: false, seconds: 0.0, attempts: Vec::new() }
+        Self {
+            planned,
+            verdict,
+            reason,
+            waived: None,
+            elsewhere: false,
+            seconds: 0.0,
+            attempts: Vec::new(),
+        }
     }
 
     /// The attempt that explains the verdict: the first that has it. For a flaky case that is the

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::CaseId;
+use crate::{CaseId, Problem};
 
 /// A result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -137,6 +137,16 @@ pub enum Error {
         index: usize,
         /// How many cases the plan has.
         planned: usize,
+    },
+
+    /// A file of waivers is wrong.
+    #[error(
+        "these waivers can't be used:\n{}",
+        problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
+    )]
+    BadWaivers {
+        /// Everything that is wrong, in the order of its lines.
+        problems: Vec<Problem>,
     },
 
     /// A serializer refused the data.

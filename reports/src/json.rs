@@ -8,12 +8,13 @@
 //!   "started": { at, wheeltap, command, host } | null
 //!   "image": { name, digest, version, profile }, "plan_digest": "…", "seed": 1 (if there is one)
 //!   "partition": "hash:2/3"          if the run does only a part of the plan
-//!   "seconds": 12.3, "counts": { planned, pass, flaky, fail, infra, skip, not_run, elsewhere }
+//!   "seconds": 12.3, "counts": { planned, pass, flaky, fail, waived, infra, skip, not_run, elsewhere }
 //!   "cells": [ … ], "cases": [ … ]   as in plan.json; each case with what came of it
+//!   "waivers": [ { id, owner, tracker, expires, reason, state, cases, remark } … ]  if there are any
 //!   "notes": [ "…" ], "defects": [ "…" ] }
 //! ```
-//! A case has `scenario`, `cell`, `verdict`, `reason` (for `skip` and `not-run`), `elsewhere` (`true`
-//! if another partition has it), `seconds` and `attempts`; an attempt has `number`, `dir`, `started`, `verdict`, `failure` (with `phase`,
+//! A case has `scenario`, `cell`, `verdict`, `reason` (for `skip` and `not-run`), `waived` (with
+//! `id`, `owner`, `tracker`, `expires`, `reason`), `elsewhere` (`true` if another partition has it), `seconds` and `attempts`; an attempt has `number`, `dir`, `started`, `verdict`, `failure` (with `phase`,
 //! `class`, `kind`, `headline`, `detail`, `signature`), `seconds`, `timeline` and `evidence`. Durations are in
 //! seconds, times in UTC, paths relative to the run directory. Keys may be added within a version.
 
@@ -22,6 +23,7 @@ use serde::Serialize;
 
 use crate::{
     CaseResult, Cell, Counts, Error, FORMAT_VERSION, Image, Outcome, Result, Run, Started, State,
+    WaiverStatus,
 };
 
 #[derive(Serialize)]
@@ -43,6 +45,8 @@ struct Document<'a> {
     counts: Counts,
     cells: &'a [Cell],
     cases: &'a [CaseResult],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    waivers: &'a [WaiverStatus],
     notes: &'a [String],
     defects: &'a [String],
 }
@@ -64,6 +68,7 @@ pub(crate) fn render(run: &Run) -> Result<String> {
         counts: run.counts(),
         cells: &run.plan.cells,
         cases: &run.cases,
+        waivers: &run.waivers,
         notes: &run.notes,
         defects: &run.defects,
     };

@@ -5,6 +5,7 @@
 //! | `pass` | none | |
 //! | `flaky` | `flakyFailure` per attempt that didn't pass | old consumers see a pass; nobody reads `flakyError` |
 //! | `fail` | `failure`, then `rerunFailure` per further attempt | consumers read the first failure only |
+//! | `fail`, waived | `skipped` with the waiver and the headline | it is accepted, and must not turn the job red; never a failure beside it, since consumers disagree which of the two counts; the cause is in `system-out` |
 //! | `infra` | `error`, then `rerunFailure` | it isn't the product's failure |
 //! | `skip` | `skipped` with the reason | |
 //! | `not-run` | `error type="not-run"` | `skipped` is green everywhere and a missing case is a hole nobody sees; what was promised and didn't end must turn the job red |
@@ -116,6 +117,13 @@ fn status(case: &CaseResult) -> TestCaseStatus {
         status.add_reruns(reruns(case).filter(|(of, _)| Some(*of) != number).map(|(_, run)| run));
         status
     };
+    if let Some(waiver) = &case.waived {
+        let failure = case.telling_attempt().and_then(|attempt| attempt.failure.as_ref());
+        let mut status = TestCaseStatus::skipped();
+        // Not cut to a headline's length: it would lose the cause to a long URL.
+        status.set_message(waiver.sentence(failure));
+        return status;
+    }
     match case.verdict {
         Verdict::Pass => TestCaseStatus::success(),
         Verdict::Flaky => {
@@ -185,6 +193,9 @@ fn output(run: &Run, case: &CaseResult) -> String {
             .peekable();
         if moments.peek().is_some() || !passed {
             let _ = writeln!(out, "attempt {}: {}", attempt.number, attempt.verdict);
+        }
+        if case.waived.is_some() && !passed {
+            let _ = writeln!(out, "{}\n", description(attempt));
         }
         for moment in moments {
             let seconds = moment.at.duration_since(attempt.started).as_secs_f64();

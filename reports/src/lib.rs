@@ -8,6 +8,8 @@
 //! Plan::write, EventLog::append ─▶ plan.json, events.jsonl ─▶ Run::load ─▶ render(Junit | Json | Text)
 //! ```
 //!
+//! [`Waivers`] judge a run: failures that somebody has accepted don't fail it.
+//!
 //! This crate knows nothing about machines: cells and evidence are names and paths here.
 
 mod atomic;
@@ -24,6 +26,7 @@ mod run;
 mod signature;
 mod text;
 mod verdict;
+mod waivers;
 
 use std::path::Path;
 
@@ -37,6 +40,7 @@ pub use plan::{Cell, Plan, PlannedCase};
 pub use run::{Run, Started, State};
 pub use text::Paint;
 pub use verdict::{Failure, FailureClass, Phase, Severity, Verdict};
+pub use waivers::{Problem, WaiverState, WaiverStatus, WaiverUse, Waivers};
 
 /// The version of `plan.json`, `events.jsonl` and the JSON report. A reader refuses newer ones.
 pub const FORMAT_VERSION: u32 = 1;
@@ -45,6 +49,8 @@ pub const FORMAT_VERSION: u32 = 1;
 pub const PLAN_FILE: &str = "plan.json";
 /// The event log's file name in a run directory.
 pub const EVENTS_FILE: &str = "events.jsonl";
+/// The file name in a run directory of the waivers that the run was judged by.
+pub const WAIVERS_FILE: &str = "waivers.toml";
 /// The JUnit report's file name in a run directory.
 pub const JUNIT_FILE: &str = "junit.xml";
 

@@ -14,7 +14,7 @@ pub enum Outcome {
     Interrupted,
     /// wheeltap itself has a defect, so nothing it says about this image should be relied on.
     HarnessDefect,
-    /// The product, or a scenario, failed.
+    /// The product, or a scenario, failed, and no waiver covers it.
     ProductFailure,
     /// The infrastructure failed, so some cases say nothing about the product.
     InfraFailure,
@@ -23,9 +23,9 @@ pub enum Outcome {
     /// No case ran: none was selected, or all were skipped. That is never a pass; only a partition
     /// that happens to be empty has nothing to do, which its siblings make good.
     NothingRan,
-    /// All passed, some of them only after retries.
+    /// All passed, some of them only after retries; or failed as waivers accept.
     FlakyOnly,
-    /// All that ran passed at the first attempt.
+    /// All that ran passed at the first attempt, or failed as waivers accept: see [`Counts::waived`].
     AllPassed,
 }
 
@@ -49,7 +49,7 @@ impl Outcome {
             Self::InfraFailure
         } else if counts.not_run > 0 {
             Self::LessThanPlanned
-        } else if counts.pass + counts.flaky == 0 && counts.elsewhere == 0 {
+        } else if counts.pass + counts.flaky + counts.waived + counts.elsewhere == 0 {
             Self::NothingRan
         } else if counts.flaky > 0 {
             Self::FlakyOnly
@@ -83,8 +83,10 @@ pub struct Counts {
     pub pass: usize,
     /// Cases with the verdict `flaky`.
     pub flaky: usize,
-    /// Cases with the verdict `fail`.
+    /// Cases with the verdict `fail` that no waiver covers.
     pub fail: usize,
+    /// Cases with the verdict `fail` that a waiver covers.
+    pub waived: usize,
     /// Cases with the verdict `infra`.
     pub infra: usize,
     /// Cases with the verdict `skip`.
@@ -101,7 +103,13 @@ impl Counts {
     pub fn of(run: &Run) -> Self {
         let mut counts = Self { planned: run.cases.len(), ..Self::default() };
         for case in &run.cases {
-            *if case.elsewhere { &mut counts.elsewhere } else { counts.slot(case.verdict) } += 1;
+            *if case.elsewhere {
+                &mut counts.elsewhere
+            } else if case.waived.is_some() {
+                &mut counts.waived
+            } else {
+                counts.slot(case.verdict)
+            } += 1;
         }
         counts
     }

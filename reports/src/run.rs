@@ -4,12 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::clean::{self, LINE};
 use crate::{
     CaseId, CaseResult, Counts, EVENTS_FILE, Error, Event, Host, Outcome, PLAN_FILE, Plan, Record,
-    Result, Verdict, log,
+    Result, Verdict, WAIVERS_FILE, WaiverStatus, Waivers, log,
 };
 
 /// A run, whole or cut off. All text in it from guests and tools is fit to be shown: see
@@ -34,6 +36,8 @@ pub struct Run {
     pub notes: Vec<String>,
     /// Defects of wheeltap itself outside of any attempt.
     pub defects: Vec<String>,
+    /// What each waiver did, in the order of their file; empty without one.
+    pub waivers: Vec<WaiverStatus>,
     /// From the first event to the last, in seconds.
     pub seconds: f64,
 }
@@ -72,6 +76,9 @@ impl Run {
     /// Loads a run from its directory, at any time: while it runs, after its end, or after it was
     /// killed. What was planned and didn't end is `not-run`, with a reason.
     ///
+    /// The waivers in its directory (`waivers.toml`) are applied as of the day on which it began, so
+    /// that a report says the same whenever it is made.
+    ///
     /// Text from guests and tools is cleaned on the way: no terminal escapes or control characters,
     /// headlines of at most 200 characters, details of about 32 KiB with the middle left out.
     ///
@@ -79,6 +86,20 @@ impl Run {
     /// If the plan or the log can't be read or is damaged, or if they don't belong together. A log
     /// that is missing or ends in a torn line is none: that is what a kill leaves.
     pub fn load(dir: &Path) -> Result<Self> {
+        let mut run = Self::load_unwaived(dir)?;
+        let file = dir.join(WAIVERS_FILE);
+        if file.exists() {
+            let day = run.day();
+            Waivers::load(&file)?.apply(&mut run, day);
+        }
+        Ok(run)
+    }
+
+    /// Loads a run as [`load`](Self::load) does, but without the waivers in its directory.
+    ///
+    /// # Errors
+    /// The same, but for those about waivers.
+    pub fn load_unwaived(dir: &Path) -> Result<Self> {
         let (plan, plan_digest) = Plan::read_with_digest(dir)?;
         let log = log::read(dir)?;
         let dir = std::path::absolute(dir)
@@ -99,6 +120,7 @@ impl Run {
             cases,
             notes: Vec::new(),
             defects: Vec::new(),
+            waivers: Vec::new(),
             seconds: 0.0,
         };
         if let (Some(first), Some(last)) = (log.records.first(), log.records.last()) {
@@ -115,6 +137,13 @@ impl Run {
             case.settle(&run.state, run.partition.as_deref());
         }
         Ok(run)
+    }
+
+    /// The day on which it began, or was planned if it never did; in UTC.
+    #[must_use]
+    pub fn day(&self) -> Date {
+        let began = self.started.as_ref().map_or(self.plan.created, |started| started.at);
+        TimeZone::UTC.to_datetime(began).date()
     }
 
     /// How the run ended, in one word.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
-use crate::{CaseResult, Happening, JUNIT_FILE, Outcome, Run, Verdict};
+use crate::{CaseResult, Happening, JUNIT_FILE, Outcome, Run, Verdict, WaiverStatus, WaiverUse};
 
 /// Whether text has ANSI colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,15 +37,22 @@ impl Paint {
 /// Renders the summary, with a newline at its end.
 pub(crate) fn render(run: &Run, paint: Paint) -> String {
     let mut out = String::new();
-    for verdict in [Verdict::Flaky, Verdict::Infra, Verdict::Fail] {
-        for case in run.cases.iter().filter(|case| case.verdict == verdict) {
-            failing(&mut out, run, case, paint);
-        }
+    let of = |verdict| run.cases.iter().filter(move |case| case.verdict == verdict);
+    let (waived, fail): (Vec<_>, Vec<_>) =
+        of(Verdict::Fail).partition(|case| case.waived.is_some());
+    // The worst last, where it is seen.
+    for case in of(Verdict::Flaky).chain(waived).chain(of(Verdict::Infra)).chain(fail) {
+        failing(&mut out, run, case, paint);
     }
     grouped(&mut out, run, Verdict::Skip, paint);
     grouped(&mut out, run, Verdict::NotRun, paint);
     for (case, text) in troubles(run) {
         let _ = writeln!(out, "teardown of {}: {text}", case.planned.id);
+    }
+    for WaiverStatus { waiver, remark, .. } in &run.waivers {
+        if let Some(remark) = remark {
+            let _ = writeln!(out, "waiver {} {remark}", waiver.id);
+        }
     }
     for note in &run.notes {
         let _ = writeln!(out, "note: {note}");
@@ -59,7 +66,10 @@ pub(crate) fn render(run: &Run, paint: Paint) -> String {
 
 /// A case that has something to explain: its name, the cause, where to look.
 fn failing(out: &mut String, run: &Run, case: &CaseResult, paint: Paint) {
-    let word = paint.apply(case.verdict, format_args!("{:5}", case.verdict));
+    let word = match case.waived {
+        Some(_) => paint.apply(Verdict::Skip, "waived"),
+        None => paint.apply(case.verdict, format_args!("{:5}", case.verdict)),
+    };
     let _ = writeln!(out, "{word}  {} ({})", case.planned.id, human(case.seconds));
     let Some(attempt) = case.telling_attempt() else { return };
     let _ = write!(out, "       {}", attempt.headline());
@@ -71,6 +81,9 @@ fn failing(out: &mut String, run: &Run, case: &CaseResult, paint: Paint) {
     }
     if let Some(failure) = &attempt.failure {
         let _ = write!(out, " [{}]", failure.signature());
+    }
+    if let Some(WaiverUse { id, owner, tracker, expires, reason }) = &case.waived {
+        let _ = write!(out, "\n       by {id} until {expires} ({owner}, {tracker}): {reason}");
     }
     // The whole path, so that it can be pasted.
     let path = run.dir.join(attempt.evidence.first().unwrap_or(&attempt.dir));
@@ -110,7 +123,7 @@ fn troubles(run: &Run) -> impl Iterator<Item = (&CaseResult, &str)> {
     })
 }
 
-/// `all passed: 12 pass, 1 skip of 13 in 3 min 12 s; image …; …/junit.xml`.
+/// `all passed, 2 waived: 12 pass, 1 skip in 3 min 12 s; image …; …/junit.xml`.
 pub(crate) fn last_line(run: &Run, paint: Paint) -> String {
     let outcome = run.outcome();
     let colour = match outcome {
@@ -120,6 +133,10 @@ pub(crate) fn last_line(run: &Run, paint: Paint) -> String {
         _ => Verdict::Fail,
     };
     let counts = run.counts();
+    let waived = match counts.waived {
+        0 => String::new(),
+        count => format!(", {count} waived"),
+    };
     let mut words: Vec<_> = Verdict::ALL
         .into_iter()
         .filter(|verdict| counts.get(*verdict) > 0)
@@ -132,10 +149,16 @@ pub(crate) fn last_line(run: &Run, paint: Paint) -> String {
             .map_or("not selected".to_owned(), |partition| format!("not in partition {partition}"));
         words.push(format!("{} {own}", counts.elsewhere));
     }
-    let words = if words.is_empty() { "no case was planned".to_owned() } else { words.join(", ") };
+    let words = if words.is_empty() && counts.waived > 0 {
+        "nothing else ran".to_owned()
+    } else if words.is_empty() {
+        "no case was planned".to_owned()
+    } else {
+        words.join(", ")
+    };
     format!(
         "{}: {words} in {}; {} {}; {}\n",
-        paint.apply(colour, outcome),
+        paint.apply(colour, format_args!("{outcome}{waived}")),
         human(run.seconds),
         run.plan.image.name,
         run.plan.image.version,

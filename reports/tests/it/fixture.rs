@@ -89,6 +89,13 @@ impl Fixture {
         self.push(event)
     }
 
+    /// Call it when the plan was changed after the start.
+    pub(crate) fn restart(&mut self) {
+        let events = std::mem::take(&mut self.events);
+        self.start();
+        self.events.extend(events.into_iter().skip(1));
+    }
+
     /// An attempt with a short timeline.
     pub(crate) fn attempt(
         &mut self,

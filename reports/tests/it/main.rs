@@ -7,3 +7,5 @@ mod fixture;
 mod loading;
 #[cfg(test)]
 mod reports;
+#[cfg(test)]
+mod waivers;

@@ -8,7 +8,7 @@ use wheeltap_reports::{
 };
 
 /// Compares all three views with their golden files, and demands that the XML can be read back.
-fn golden(name: &str, fixture: &Fixture) {
+pub(crate) fn golden(name: &str, fixture: &Fixture) {
     let junit = fixture.render(Format::Junit);
     Report::deserialize_from_str(&junit).unwrap();
     insta::assert_snapshot!(format!("{name}.junit"), junit);

@@ -76,6 +76,8 @@ impl Story {
             },
             image: image(),
             plan: String::new(),
+            partition: None,
+            selected: None,
         });
         story
     }

@@ -1,0 +1,89 @@
+//! Waivers: failures that somebody has accepted, for a time and with a reason.
+//!
+//! ```text
+//! waivers.toml ─▶ Waivers::parse ─▶ Waivers::apply(run, day) ─▶ CaseResult::waived, Run::waivers
+//! ```
+//! `file` reads the file, `scope` decides where a waiver holds, `version` has ranges of versions, and
+//! `apply` judges a run. `docs/waivers.md` is the reference.
+
+mod apply;
+mod file;
+mod scope;
+mod version;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use jiff::civil::Date;
+use regex::Regex;
+
+pub use apply::{WaiverState, WaiverStatus, WaiverUse};
+pub use file::Problem;
+
+use crate::{Error, Failure, Result, WAIVERS_FILE, atomic};
+use scope::Scope;
+
+/// The waivers of one file, checked.
+#[derive(Clone, Debug)]
+pub struct Waivers {
+    /// The file as it was read, to be kept with the run.
+    text: String,
+    waivers: Vec<Waiver>,
+}
+
+/// An accepted failure.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiver {
+    pub(crate) id: String,
+    pub(crate) signature: Matcher,
+    pub(crate) scope: Scope,
+    pub(crate) owner: String,
+    pub(crate) tracker: String,
+    /// The last day on which it holds.
+    pub(crate) expires: Date,
+    pub(crate) reason: String,
+}
+
+/// Which failures a waiver is about.
+#[derive(Clone, Debug)]
+pub(crate) enum Matcher {
+    /// Those whose headline it matches somewhere.
+    Headline(Regex),
+    /// Those with this [`Failure::signature`].
+    Signature(String),
+}
+
+impl Waivers {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`Error::Read`], and [`Error::BadWaivers`] with everything that is wrong in it.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// Writes the file into a run's directory, where [`Run::load`](crate::Run::load) finds it.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn write(&self, dir: &Path) -> Result<()> {
+        atomic::write(&dir.join(WAIVERS_FILE), self.text.as_bytes())
+    }
+}
+
+impl Matcher {
+    /// Whether it is about this failure, as far as this one of its headlines goes.
+    pub(crate) fn matches(&self, failure: &Failure, headline: &str) -> bool {
+        match self {
+            Self::Headline(pattern) => pattern.is_match(headline),
+            Self::Signature(signature) => {
+                let one = Failure { headline: headline.to_owned(), ..failure.clone() };
+                one.signature() == *signature
+            }
+        }
+    }
+}
