@@ -153,7 +153,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
     /// Only say what goes wrong, and how it ended.
-    #[arg(short, long, conflicts_with = "verbose")]
+    #[arg(short, long)]
     pub(super) quiet: bool,
     /// What standard output gets: the summary, or each event as a line of JSON as it happens.
     #[arg(long, value_enum, default_value = "text")]

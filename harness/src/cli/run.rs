@@ -51,6 +51,13 @@ pub(super) fn carry_out(
     start: &Start<'_>,
     verbose: u8,
 ) -> Result<ExitCode, UserError> {
+    let level = match (args.quiet, verbose) {
+        (true, 0) => Level::Quiet,
+        // clap doesn't see a conflict with an option that stands before the command.
+        (true, _) => return Err(UserError::usage("--quiet and --verbose exclude each other")),
+        (false, 0) => Level::Normal,
+        (false, _) => Level::Verbose,
+    };
     let selection = Selection {
         filters: args.select.filter.clone(),
         tags: args.select.tag.clone(),
@@ -72,11 +79,6 @@ pub(super) fn carry_out(
     let setup = setup(args, &scenarios)?;
     let (world, image) =
         with_steps("updates", |abort, step| setup.world(cancel.clone(), abort, step))?;
-    let level = match (args.quiet, verbose) {
-        (true, _) => Level::Quiet,
-        (false, 0) => Level::Normal,
-        (false, _) => Level::Verbose,
-    };
     let json = args.format == RunFormat::Json;
     let screen = Arc::new(Screen::new(Options { level, json, expected: Box::new(|_| None) }));
     let engine = Engine {
