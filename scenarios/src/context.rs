@@ -9,9 +9,10 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
-use wheeltap_platforms::{Class, Hardware, Origin, Platform, ssh::SshKey};
+use wheeltap_platforms::{Capability, Class, Firmware, Hardware, Origin, Platform, ssh::SshKey};
 
 use crate::{
+    catalogue::catalogue,
     failure::{Failure, Phase, Result},
     fault::Fault,
     fork::ForkPoint,
@@ -21,7 +22,7 @@ use crate::{
     live::{LiveMachine, Start},
     observer::Observer,
     profile::{Profile, Slots},
-    scenario::Scenario,
+    scenario::{MachineNeed, Scenario},
     shared::SharedMachine,
     targets::{Targets, Updates},
     watch::Rules,
@@ -60,41 +61,61 @@ impl World {
         Limits::new(self.platform.slowness())
     }
 
-    /// The config of a scenario's machine; `more` is what is known only when it runs.
+    /// What a scenario's machine gets into its config between the user's own part and the key; `more` is what is known only
+    /// when it runs.
     ///
-    /// # Errors
-    /// If the user's config can't be merged for this image.
-    pub(crate) fn ignition_of(
+    /// Where machines can be forked, those that only look get what all of their kind bring: their machines are then the
+    /// same, whichever of them a run consists of.
+    pub(crate) fn fragments_of(
         &self,
         scenario: &Scenario,
+        firmware: Firmware,
         fault: Option<&Fault>,
         more: Option<&Fragment>,
-    ) -> Result<Vec<u8>> {
-        let fragment = (scenario.ignition)(&self.profile);
-        let fragments: Vec<&Fragment> = fragment.iter().chain(more).collect();
-        self.ignition(&fragments, fault)
+    ) -> Vec<Fragment> {
+        let mut fragments = match fault.and_then(Fault::config_fragment) {
+            Some(replaced) => vec![replaced],
+            None => {
+                let looks = scenario.needs.machine == MachineNeed::Shared && self.can_fork();
+                let mut fragments = if looks { self.looks(firmware) } else { Vec::new() };
+                let is_new = |own: &Fragment| !fragments.contains(own);
+                let own = (scenario.ignition)(&self.profile).filter(is_new);
+                fragments.extend(own);
+                fragments.extend(more.cloned());
+                fragments
+            }
+        };
+        fragments.extend(fault.and_then(Fault::ignition_fragment));
+        fragments
     }
 
-    /// The config that a machine gets: the user's own, the fragments, the fault's, and the key, in this order, so that
-    /// later ones win.
+    /// What all scenarios bring that only look and can run here.
+    fn looks(&self, firmware: Firmware) -> Vec<Fragment> {
+        let capabilities = self.platform.capabilities();
+        catalogue()
+            .filter(|scenario| scenario.needs.machine == MachineNeed::Shared)
+            .filter(|scenario| scenario.unmet(capabilities, &self.profile, firmware).is_none())
+            .filter_map(|scenario| (scenario.ignition)(&self.profile))
+            .collect()
+    }
+
+    /// Whether machines can start where others had booted.
+    #[must_use]
+    pub fn can_fork(&self) -> bool {
+        self.platform.capabilities().contains(&Capability::Fork)
+    }
+
+    /// The config that a machine gets: the user's own, the fragments and the key, in this order, so that later ones win.
     ///
     /// # Errors
     /// If the user's config can't be merged for this image.
-    pub fn ignition(&self, fragments: &[&Fragment], fault: Option<&Fault>) -> Result<Vec<u8>> {
-        let replaced = fault.and_then(super::fault::Fault::config_fragment);
-        let overlay = fault.and_then(super::fault::Fault::ignition_fragment);
+    pub(crate) fn ignition(&self, fragments: &[Fragment], key: Option<&str>) -> Result<Vec<u8>> {
         let mut merge = Merge::new(&self.profile);
         if let Some(config) = &self.config {
             merge = merge.user(config);
         }
-        match &replaced {
-            Some(replaced) => merge = merge.fragment(replaced),
-            None => merge = fragments.iter().copied().fold(merge, Merge::fragment),
-        }
-        if let Some(overlay) = &overlay {
-            merge = merge.fragment(overlay);
-        }
-        if let Some(key) = &self.public_key {
+        merge = fragments.iter().fold(merge, Merge::fragment);
+        if let Some(key) = key {
             merge = merge.ssh_key(key);
         }
         merge.build().map_err(|error| {
@@ -223,7 +244,9 @@ impl Context {
     /// A machine that starts where another had booted.
     async fn boot_fork(&self, point: &ForkPoint) -> Result<Guest> {
         let inner = &self.inner;
-        let state = point.state(&inner.observer).await?;
+        let Some(state) = point.state(&inner.observer).await? else {
+            return self.boot_named("m1").await;
+        };
         inner.observer.step(&format!("starting from a fork of {}", point.name()));
         let live = match self.start("m1", None, Origin::Fork(state)).await {
             Err(failure) if failure.class == Class::Infra && !failure.is_cancelled() => {
@@ -289,11 +312,13 @@ impl Context {
         origin: Origin,
     ) -> Result<Arc<LiveMachine>> {
         let inner = &self.inner;
+        let (world, fault) = (&inner.world, inner.fault.as_ref());
+        let fragments = world.fragments_of(inner.scenario, inner.hardware.firmware, fault, more);
         let start = Start {
             name: name.to_owned(),
             hardware: inner.hardware.clone(),
-            ignition: inner.world.ignition_of(inner.scenario, inner.fault.as_ref(), more)?,
-            patches: inner.fault.iter().filter_map(Fault::disk_patch).collect(),
+            ignition: world.ignition(&fragments, world.public_key.as_deref())?,
+            patches: fault.and_then(Fault::disk_patch).into_iter().collect(),
             evidence: inner.evidence.join(name),
             expects: inner.scenario.expects,
             origin,
@@ -309,5 +334,74 @@ impl Context {
     #[must_use]
     pub fn machines(&self) -> Vec<Arc<LiveMachine>> {
         self.inner.machines.lock().map(|machines| machines.clone()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wheeltap_platforms::{
+        Accelerator,
+        external::External,
+        qemu::{Qemu, QemuOptions},
+        ssh::RunKey,
+    };
+
+    use super::*;
+    use crate::watch::{Rules, Source};
+
+    fn world(platform: Arc<dyn Platform>) -> World {
+        World {
+            platform,
+            profile: Profile::builtin("reference").unwrap(),
+            image: PathBuf::new(),
+            image_version: None,
+            config: None,
+            key: RunKey::generate().unwrap().private(),
+            public_key: None,
+            user: "core".into(),
+            rules: Rules::builtin().for_source(Source::Console),
+            updates: Updates::None("a test updates nothing".into()),
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    fn qemu() -> World {
+        let accelerator = Some(Accelerator::Tcg);
+        world(Arc::new(Qemu::new(QemuOptions { accelerator, ..QemuOptions::default() })))
+    }
+
+    fn fragments(world: &World, scenario: &str, fault: Option<&str>) -> Vec<Fragment> {
+        let scenario = catalogue().find(|one| one.name == scenario).unwrap();
+        let fault = fault.map(|fault| Fault::find(fault).unwrap());
+        world.fragments_of(scenario, Firmware::Bios, fault.as_ref(), None)
+    }
+
+    #[test]
+    fn all_that_only_look_have_the_same_config_where_machines_fork() {
+        let world = qemu();
+        let looks = fragments(&world, "boot.release", None);
+        assert_eq!(looks.len(), 6, "the fragments of the group ignition");
+        assert_eq!(fragments(&world, "ignition.files", None), looks);
+        assert_eq!(fragments(&world, "ignition.files", Some("other-mode")), looks);
+        assert_eq!(fragments(&world, "reboot.clean", None), []);
+        assert_eq!(fragments(&world, "ignition.once", None).len(), 1);
+    }
+
+    #[test]
+    fn elsewhere_each_has_its_own() {
+        let world = world(Arc::new(External::new(([127, 0, 0, 1], 22).into())));
+        assert_eq!(fragments(&world, "boot.release", None), []);
+        assert_eq!(fragments(&world, "ignition.files", None).len(), 1);
+    }
+
+    #[test]
+    fn a_fault_in_the_config_comes_last_or_takes_its_place() {
+        let world = qemu();
+        let overlay = Fault::find("stuck-unit").unwrap().ignition_fragment().unwrap();
+        let with = fragments(&world, "boot.multi-user", Some("stuck-unit"));
+        assert_eq!(with.last(), Some(&overlay));
+        assert_eq!(with.len(), 7);
+        let other = Fault::find("good-config").unwrap().config_fragment().unwrap();
+        assert_eq!(fragments(&world, "ignition.bad-config", Some("good-config")), [other]);
     }
 }

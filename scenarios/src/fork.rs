@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, sync::Arc, time::SystemTime};
 
 use tokio::sync::OnceCell;
-use wheeltap_platforms::{Capability, Hardware, Origin, PlatformError, qemu::SavedState};
+use wheeltap_platforms::{Hardware, Origin, PlatformError, qemu::SavedState};
 
 use crate::{
     context::World,
@@ -31,13 +31,13 @@ impl ForkKey {
         hardware: Hardware,
         fault: Option<&Fault>,
     ) -> Option<Self> {
-        let can = world.platform.capabilities().contains(&Capability::Fork);
         let patched = fault.is_some_and(|fault| fault.disk.is_some());
-        if !can || patched || scenario.needs.machine == MachineNeed::Fresh {
+        if !world.can_fork() || patched || scenario.needs.machine == MachineNeed::Fresh {
             return None;
         }
         // A config that can't be made is an error that the case itself reports.
-        let ignition = world.ignition_of(scenario, fault, None).ok()?;
+        let fragments = world.fragments_of(scenario, hardware.firmware, fault, None);
+        let ignition = world.ignition(&fragments, world.public_key.as_deref()).ok()?;
         Some(Self { hardware, ignition })
     }
 }
@@ -48,6 +48,7 @@ impl ForkKey {
 pub struct ForkPoint {
     world: Arc<World>,
     key: ForkKey,
+    users: usize,
     name: String,
     evidence: PathBuf,
     /// A boot that failed is remembered too: whoever asks next gets the same failure, and no second boot.
@@ -55,10 +56,17 @@ pub struct ForkPoint {
 }
 
 impl ForkPoint {
-    /// Nothing is booted yet. `evidence` is the directory for what the boot leaves.
+    /// Nothing is booted yet. `users` is how many want to start from there; `evidence` is the directory for what the boot
+    /// leaves.
     #[must_use]
-    pub fn new(world: Arc<World>, key: ForkKey, name: String, evidence: PathBuf) -> Self {
-        Self { world, key, name, evidence, state: OnceCell::new() }
+    pub fn new(
+        world: Arc<World>,
+        key: ForkKey,
+        users: usize,
+        name: String,
+        evidence: PathBuf,
+    ) -> Self {
+        Self { world, key, users, name, evidence, state: OnceCell::new() }
     }
 
     /// Its name, which is part of the path to its evidence.
@@ -67,12 +75,15 @@ impl ForkPoint {
         &self.name
     }
 
-    /// The state, booted and saved if need be.
+    /// The state, booted and saved if need be; nothing if its only user boots sooner than it forks.
     ///
     /// # Errors
     /// Why the boot failed, to everybody who asks.
-    pub(crate) async fn state(&self, observer: &Arc<dyn Observer>) -> Result<SavedState> {
-        self.state.get_or_init(|| self.boot(observer)).await.clone()
+    pub(crate) async fn state(&self, observer: &Arc<dyn Observer>) -> Result<Option<SavedState>> {
+        if self.users < 2 {
+            return Ok(None);
+        }
+        self.state.get_or_init(|| self.boot(observer)).await.clone().map(Some)
     }
 
     async fn boot(&self, observer: &Arc<dyn Observer>) -> Result<SavedState> {

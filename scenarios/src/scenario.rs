@@ -85,8 +85,8 @@ impl Scenario {
 pub struct Needs {
     /// What its machines must offer.
     pub capabilities: &'static [Capability],
-    /// Whether it may share its machine with other scenarios, one after the other: it only looks, or cleans up after
-    /// itself, and its config doesn't get in the way of others.
+    /// Whether its machine may be like that of other scenarios, or the same, one after the other: it only looks, or cleans up
+    /// after itself, and its config doesn't get in the way of others.
     pub machine: MachineNeed,
     /// Machines it runs at the same time.
     pub machines: usize,
@@ -110,7 +110,8 @@ pub struct Needs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MachineNeed {
-    /// One that others use before and after it.
+    /// A fork of one whose config holds what all of this kind bring; where machines can't be forked, one that others use
+    /// before and after it.
     Shared,
     /// One of its own, which may start from the state of another that had booted with the same config.
     Own,

@@ -1,4 +1,4 @@
-//! A machine that several scenarios use, one after the other.
+//! A machine that several scenarios use, one after the other, where machines can't be forked.
 
 use std::{
     path::PathBuf,
@@ -52,11 +52,10 @@ impl SharedMachine {
     }
 
     async fn boot(&self) -> Result<Guest> {
-        let fragments: Vec<&Fragment> = self.fragments.iter().collect();
         let start = Start {
             name: "m1".to_owned(),
             hardware: self.hardware.clone(),
-            ignition: self.world.ignition(&fragments, None)?,
+            ignition: self.world.ignition(&self.fragments, self.world.public_key.as_deref())?,
             patches: Vec::new(),
             evidence: self.evidence.clone(),
             // An expectation would hide from one scenario what another provokes.

@@ -1,6 +1,10 @@
 //! What will run: cases, and which of them share a machine.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::Hash,
+};
 
 use wheeltap_platforms::{Capability, Firmware};
 use wheeltap_reports::{CaseId, Cell, Image, Plan, PlannedCase};
@@ -56,7 +60,16 @@ pub(crate) enum Unit {
         cases: Vec<Case>,
     },
     /// It has machines of its own, the first of which may start where another had booted.
-    Alone { case: Box<Case>, fork: Option<usize> },
+    Alone { case: Box<Case>, fork: Option<Start> },
+}
+
+/// What the first machine of a case starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    /// Its place in [`Planned::forks`].
+    pub(crate) point: usize,
+    /// Whether it is the first of those that start from there, so that it is the one to boot it.
+    leads: bool,
 }
 
 impl Unit {
@@ -76,7 +89,15 @@ pub struct Planned {
     pub plan: Plan,
     pub(crate) units: Vec<Unit>,
     /// What machines start from; units name them by their place.
-    pub(crate) forks: Vec<ForkKey>,
+    pub(crate) forks: Vec<ForkPlan>,
+}
+
+/// Something that machines start from.
+#[derive(Clone, Debug)]
+pub(crate) struct ForkPlan {
+    pub(crate) key: ForkKey,
+    /// How many cases start from there.
+    pub(crate) users: usize,
 }
 
 impl Planned {
@@ -137,10 +158,10 @@ impl Planned {
             cells: cells.into_values().collect(),
             cases: planned,
         };
-        let boots = world.platform.capabilities().contains(&Capability::FreshBoot);
-        let mut units = units(runnable, boots);
+        let mut units = units(runnable, world.platform.capabilities());
         let forks =
             if request.fork == ForkMode::Off { Vec::new() } else { forks(&mut units, world) };
+        units.sort_by_key(urgency);
         Self { plan, units, forks }
     }
 }
@@ -189,13 +210,17 @@ fn cases(request: &Request, world: &World) -> Vec<Case> {
     cases
 }
 
-/// Groups the cases that can share a machine. Without fresh boots there is only the one machine, so all share it.
-fn units(cases: Vec<Case>, boots: bool) -> Vec<Unit> {
+/// Groups the cases that share a machine. Those that only look do so where machines boot and can't be forked; without
+/// fresh boots there is only the one machine, so all share it.
+fn units(cases: Vec<Case>, capabilities: &[Capability]) -> Vec<Unit> {
+    let boots = capabilities.contains(&Capability::FreshBoot);
+    let forks = capabilities.contains(&Capability::Fork);
     let mut shared: Vec<(Firmware, Vec<Case>)> = Vec::new();
     let mut alone = Vec::new();
     for case in cases {
         let reversible = case.fault.as_ref().is_none_or(Fault::is_reversible);
-        if boots && (case.scenario.needs.machine != MachineNeed::Shared || !reversible) {
+        let looks = case.scenario.needs.machine == MachineNeed::Shared;
+        if boots && (forks || !looks || !reversible) {
             alone.push(Unit::Alone { case: Box::new(case), fork: None });
             continue;
         }
@@ -209,45 +234,63 @@ fn units(cases: Vec<Case>, boots: bool) -> Vec<Unit> {
         cases.sort_by_key(|case| case.fault.is_none());
         Unit::Shared { name: format!("shared-{firmware}"), cases }
     });
-    // The shared machine serves the most cases, and what takes several machines is hardest to fit in: both go first.
-    let mut units: Vec<Unit> = shared.collect();
-    alone.sort_by_key(|unit| std::cmp::Reverse(unit.machines()));
-    units.extend(alone);
-    units
+    shared.chain(alone).collect()
+}
+
+/// What comes first: a shared machine, since it serves the most cases; what takes several machines, since it is hardest to
+/// fit in; the first of those that start from one state, since the others wait for it; and these last.
+fn urgency(unit: &Unit) -> (u8, Reverse<usize>) {
+    let class = match unit {
+        Unit::Shared { .. } => 0,
+        Unit::Alone { case, .. } if case.scenario.needs.machines > 1 => 1,
+        Unit::Alone { fork: Some(Start { leads: true, .. }), .. } => 2,
+        Unit::Alone { fork: None, .. } => 3,
+        Unit::Alone { fork: Some(_), .. } => 4,
+    };
+    (class, Reverse(unit.machines()))
 }
 
 /// Finds the cases whose machines are the same until a scenario touches them, and what they start from.
-fn forks(units: &mut [Unit], world: &World) -> Vec<ForkKey> {
-    let key = |unit: &Unit| match unit {
-        Unit::Shared { .. } => None,
-        Unit::Alone { case, .. } => {
+fn forks(units: &mut [Unit], world: &World) -> Vec<ForkPlan> {
+    // A scenario has the same machine in every case with the same fault, and there may be thousands.
+    let mut known: HashMap<_, Option<ForkKey>> = HashMap::new();
+    let keys = units.iter().map(|unit| {
+        let Unit::Alone { case, .. } = unit else { return None };
+        let fault = case.fault.as_ref();
+        let same = (case.scenario.name, fault.map(|fault| fault.name.clone()), case.firmware);
+        let key = known.entry(same).or_insert_with(|| {
             let hardware = case.scenario.needs.hardware(case.firmware);
-            ForkKey::of(world, case.scenario, hardware, case.fault.as_ref())
-        }
-    };
-    let (places, keys) = shared(units.iter().map(key));
+            ForkKey::of(world, case.scenario, hardware, fault)
+        });
+        key.clone()
+    });
+    let keys: Vec<_> = keys.collect();
+    let (places, found) = grouped(&keys);
+    let mut led = vec![false; found.len()];
     for (unit, place) in units.iter_mut().zip(places) {
         if let Unit::Alone { fork, .. } = unit {
-            *fork = place;
+            *fork = place.map(|point| {
+                let leads = !std::mem::replace(&mut led[point], true);
+                Start { point, leads }
+            });
         }
     }
-    keys
+    found.into_iter().map(|(key, users)| ForkPlan { key, users }).collect()
 }
 
-/// The keys that several have, and for each the place of its key among them. What is alone boots sooner than it forks.
-fn shared<K: PartialEq>(keys: impl Iterator<Item = Option<K>>) -> (Vec<Option<usize>>, Vec<K>) {
-    let keys: Vec<Option<K>> = keys.collect();
-    let is_shared = |key: &K| keys.iter().flatten().filter(|other| *other == key).count() > 1;
-    let shared: Vec<bool> = keys.iter().map(|key| key.as_ref().is_some_and(is_shared)).collect();
-    let mut found: Vec<K> = Vec::new();
-    let places = keys.into_iter().zip(shared).map(|(key, shared)| {
-        let key = key.filter(|_| shared)?;
-        Some(found.iter().position(|other| *other == key).unwrap_or_else(|| {
-            found.push(key);
+/// What there is to start from, each once, with the number of those that have it; and for each of them its place.
+fn grouped<K: Clone + Eq + Hash>(keys: &[Option<K>]) -> (Vec<Option<usize>>, Vec<(K, usize)>) {
+    let (mut found, mut places) = (Vec::new(), HashMap::new());
+    let mut place_of = |key: &K| {
+        let place = *places.entry(key.clone()).or_insert_with(|| {
+            found.push((key.clone(), 0));
             found.len() - 1
-        }))
-    });
-    (places.collect(), found)
+        });
+        found[place].1 += 1;
+        place
+    };
+    let places = keys.iter().map(|key| key.as_ref().map(&mut place_of)).collect();
+    (places, found)
 }
 
 #[cfg(test)]
@@ -275,14 +318,22 @@ mod tests {
             .collect()
     }
 
+    /// What QEMU offers, and what a platform would that boots machines and can't fork them.
+    const FORKING: &[Capability] = &[Capability::FreshBoot, Capability::Fork];
+    const BOOTING: &[Capability] = &[Capability::FreshBoot];
+
     #[test]
-    fn looks_share_a_machine_and_acts_have_their_own() {
-        let cases = ["boot.multi-user", "reboot.clean", "boot.machine-id", "boot.release"];
-        let units = units(cases.iter().map(|name| case(name, None)).collect(), true);
-        assert_eq!(
-            shape(&units),
-            ["boot.multi-user+boot.release", "boot.machine-id", "reboot.clean"]
-        );
+    fn where_machines_fork_each_case_has_its_own() {
+        let cases = ["boot.multi-user", "reboot.clean", "boot.release"];
+        let units = units(cases.iter().map(|name| case(name, None)).collect(), FORKING);
+        assert_eq!(shape(&units), cases);
+    }
+
+    #[test]
+    fn elsewhere_looks_share_a_machine_and_acts_have_their_own() {
+        let cases = ["boot.multi-user", "reboot.clean", "boot.release"];
+        let units = units(cases.iter().map(|name| case(name, None)).collect(), BOOTING);
+        assert_eq!(shape(&units), ["boot.multi-user+boot.release", "reboot.clean"]);
     }
 
     #[test]
@@ -292,7 +343,7 @@ mod tests {
             case("boot.multi-user", Some("failing-unit")),
             case("boot.multi-user", Some("stuck-unit")),
         ];
-        let units = units(cases, true);
+        let units = units(cases, BOOTING);
         assert_eq!(shape(&units), ["boot.multi-user+boot.multi-user", "boot.multi-user"]);
         let Unit::Shared { cases, .. } = &units[0] else { panic!("the first unit is shared") };
         assert!(cases[0].fault.is_some() && cases[1].fault.is_none(), "sound cases come last");
@@ -300,15 +351,41 @@ mod tests {
 
     #[test]
     fn without_fresh_boots_everything_is_on_the_one_machine() {
-        let units = units(vec![case("boot.release", None), case("reboot.clean", None)], false);
+        let units = units(vec![case("boot.release", None), case("reboot.clean", None)], &[]);
         assert_eq!(shape(&units), ["boot.release+reboot.clean"]);
+    }
+
+    #[test]
+    fn what_others_wait_for_comes_first() {
+        let start = |point, leads| Some(Start { point, leads });
+        let mut units: Vec<Unit> = [
+            ("boot.release", start(0, true)),
+            ("boot.multi-user", start(0, false)),
+            ("ignition.bad-config", None),
+            ("reboot.clean", start(1, true)),
+            ("boot.machine-id", None),
+        ]
+        .into_iter()
+        .map(|(name, fork)| Unit::Alone { case: Box::new(case(name, None)), fork })
+        .collect();
+        units.sort_by_key(urgency);
+        assert_eq!(
+            shape(&units),
+            [
+                "boot.machine-id",
+                "boot.release",
+                "reboot.clean",
+                "ignition.bad-config",
+                "boot.multi-user"
+            ]
+        );
     }
 
     #[test]
     fn what_several_have_is_found_once() {
         let keys = [Some('a'), None, Some('b'), Some('a'), Some('c'), Some('b')];
-        let (places, found) = super::shared(keys.into_iter());
-        assert_eq!(found, ['a', 'b']);
-        assert_eq!(places, [Some(0), None, Some(1), Some(0), None, Some(1)]);
+        let (places, found) = grouped(&keys);
+        assert_eq!(found, [('a', 2), ('b', 2), ('c', 1)]);
+        assert_eq!(places, [Some(0), None, Some(1), Some(0), Some(2), Some(1)]);
     }
 }

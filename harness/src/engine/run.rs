@@ -17,7 +17,7 @@ use wheeltap_scenarios::{ForkPoint, World};
 use super::{
     budget::Budget,
     host,
-    plan::{Planned, Request},
+    plan::{ForkPlan, Planned, Request},
     policy::Policy,
     record::append,
     schedule::{self, Expected, Jobs, Queue, Scheduler, Task},
@@ -232,10 +232,12 @@ impl Engine {
 
     fn forks(&self, prepared: &Prepared) -> Vec<Arc<ForkPoint>> {
         let keys = prepared.planned.forks.iter().enumerate();
-        keys.map(|(index, key)| {
+        let repeat = usize::try_from(self.policy.repeat).unwrap_or(usize::MAX);
+        keys.map(|(index, ForkPlan { key, users })| {
             let name = format!("boot-{}", index + 1);
             let evidence = prepared.directory.join("forks").join(&name);
-            Arc::new(ForkPoint::new(Arc::clone(&self.world), key.clone(), name, evidence))
+            let world = Arc::clone(&self.world);
+            Arc::new(ForkPoint::new(world, key.clone(), users * repeat, name, evidence))
         })
         .collect()
     }

@@ -112,7 +112,7 @@ impl UnitRunner {
         match unit {
             Unit::Alone { case, fork } => {
                 let recorder = self.recorder(&case);
-                let fork = fork.and_then(|index| self.forks.get(index));
+                let fork = fork.and_then(|start| self.forks.get(start.point));
                 self.alone(self.pending(*case, repetition), &recorder, fork).await;
             }
             // There is only the one machine, so that repetitions follow one another.
