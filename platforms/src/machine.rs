@@ -32,7 +32,7 @@ impl std::fmt::Display for Firmware {
 }
 
 /// Hardware that a scenario asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Hardware {
     /// Memory in MiB.
     pub memory_mib: u32,
@@ -60,7 +60,7 @@ impl Default for Hardware {
 }
 
 /// An empty disk.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct ExtraDisk {
     /// Serial number, at most 20 characters, by which the guest finds it.
     pub serial: String,
@@ -178,6 +178,21 @@ pub trait Platform: Send + Sync {
 
     /// The accelerator in use, where that means something.
     fn accelerator(&self) -> Option<Accelerator>;
+
+    /// What the platform itself puts into a saved state, such as the version of its emulator: a state is of use only where
+    /// this is the same.
+    ///
+    /// # Errors
+    /// If it can't be found out, or machines can't be saved here at all.
+    async fn state_facts(
+        &self,
+        hardware: &Hardware,
+        fw_cfg_key: &str,
+    ) -> Result<Vec<String>, PlatformError> {
+        let _ = (hardware, fw_cfg_key);
+        let name = self.name();
+        Err(PlatformError::infra(format!("machines of the platform {name} can't be saved")))
+    }
 
     /// Makes a machine and starts it. Returns as soon as it runs, long before the guest answers.
     ///

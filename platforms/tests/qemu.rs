@@ -7,7 +7,7 @@ use std::{fs, path::Path, time::Duration};
 use wheeltap_platforms::{
     Accelerator, Class, DiskPatch, ExtraDisk, Firmware, Hardware, Interruption, Machine,
     MachineExit, MachineSpec, Origin, Platform, PlatformError,
-    qemu::{Qemu, QemuOptions},
+    qemu::{Qemu, QemuOptions, SavedMemory, find_ovmf},
 };
 
 /// No test waits this long unless something is broken.
@@ -152,8 +152,11 @@ async fn what_qemu_says_is_in_the_error() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_qemu_names_the_package() {
     let directory = tempfile::tempdir().unwrap();
-    let options =
-        QemuOptions { program: "qemu-system-nonesuch".into(), accelerator: Some(Accelerator::Tcg) };
+    let options = QemuOptions {
+        program: "qemu-system-nonesuch".into(),
+        accelerator: Some(Accelerator::Tcg),
+        ..QemuOptions::default()
+    };
     let error = Qemu::new(options).start(spec(directory.path())).await.err().unwrap();
     assert_eq!(
         error.message,
@@ -214,6 +217,58 @@ async fn machines_start_from_a_saved_one_and_leave_it_as_it_was() {
     first.destroy().await.unwrap();
     second.destroy().await.unwrap();
     assert!(files.map(content) == before, "a fork has changed what it started from");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_that_cannot_be_mapped_is_copied() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let qemu = Qemu::new(QemuOptions {
+        accelerator: Some(Accelerator::Tcg),
+        saved_memory: SavedMemory::Copied,
+        ..QemuOptions::default()
+    });
+    let mut source = spec(directory.path());
+    source.origin = Origin::Savable(state.clone());
+    let saved = qemu.start(source.clone()).await.unwrap().save().await.unwrap();
+    assert_eq!(saved.memory, SavedMemory::Copied);
+    assert!(!state.join("memory").exists());
+    source.origin = Origin::Fork(saved);
+    let fork = qemu.start(source).await.unwrap();
+    assert_eq!(fork.status().await.unwrap(), "running");
+    fork.destroy().await.unwrap();
+    assert!(state.join("devices").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_where_no_file_can_be_mapped_is_no_obstacle() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    fs::create_dir(&state).unwrap();
+    // It can be opened, and not be mapped.
+    std::os::unix::fs::symlink("/dev/null", state.join("memory")).unwrap();
+    let mut source = spec(directory.path());
+    source.origin = Origin::Savable(state.clone());
+    let saved = start(source).await.unwrap().save().await.unwrap();
+    assert_eq!(saved.memory, SavedMemory::Copied);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn facts_of_a_state_follow_the_machine_and_not_its_paths() {
+    let facts = async |hardware: &Hardware| qemu().state_facts(hardware, "opt/key").await.unwrap();
+    let hardware = Hardware::default();
+    let usual = facts(&hardware).await;
+    assert_eq!(usual, facts(&hardware).await);
+    assert!(usual[0].starts_with("QEMU emulator version"), "{usual:?}");
+    let larger = Hardware { memory_mib: 2048, ..hardware.clone() };
+    assert_ne!(usual, facts(&larger).await);
+    let uefi = facts(&Hardware { firmware: Firmware::Uefi, ..hardware }).await;
+    let (code, variables) = find_ovmf().unwrap();
+    for file in [code, variables] {
+        let before = format!("{} ", file.display());
+        assert!(uefi.iter().any(|fact| fact.starts_with(&before)), "{uefi:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

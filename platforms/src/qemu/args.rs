@@ -35,6 +35,10 @@ pub(crate) enum Memory {
     File(PathBuf),
     /// In this file at the start; what the guest writes stays in the process. QEMU waits for the rest of the state.
     PrivateFile(PathBuf),
+    /// In the process, to be saved with the devices.
+    Copied,
+    /// In the process, which waits for it and the rest of the state.
+    Incoming,
 }
 
 /// Where a guest on QEMU's user network finds the host's 127.0.0.1: qemu(1), `-netdev user`, `host=` (the second address
@@ -90,7 +94,7 @@ fn machine(accelerator: Accelerator, memory: &Memory) -> Vec<OsString> {
     // No configuration files and no default devices: the machine is what stands here, on every host.
     let machine = match memory {
         Memory::Anonymous => "q35",
-        Memory::File(_) | Memory::PrivateFile(_) => "q35,memory-backend=memory0",
+        _ => "q35,memory-backend=memory0",
     };
     let mut args = words(["-accel", accel, "-machine", machine, "-cpu", cpu]);
     args.extend(words(["-nodefaults", "-no-user-config", "-display", "none"]));
@@ -103,24 +107,28 @@ fn size(hardware: &Hardware) -> Vec<OsString> {
 }
 
 fn memory(hardware: &Hardware, memory: &Memory) -> Vec<OsString> {
-    let (file, share) = match memory {
-        Memory::Anonymous => return Vec::new(),
-        Memory::File(file) => (file, "on"),
-        // Never shared: all forks would write to the same memory.
-        Memory::PrivateFile(file) => (file, "off"),
+    let size = hardware.memory_mib;
+    let backed = |file: &Path, share: &str| {
+        let before = format!("memory-backend-file,id=memory0,size={size}M,share={share},mem-path=");
+        path_option(&before, file, "")
     };
-    let before = format!(
-        "memory-backend-file,id=memory0,size={}M,share={share},mem-path=",
-        hardware.memory_mib
-    );
+    let backend = match memory {
+        Memory::Anonymous => return Vec::new(),
+        Memory::File(file) => backed(file, "on"),
+        // Never shared: all forks would write to the same memory.
+        Memory::PrivateFile(file) => backed(file, "off"),
+        Memory::Copied | Memory::Incoming => {
+            format!("memory-backend-ram,id=memory0,size={size}M").into()
+        }
+    };
     let mut args = vec![
         "-object".into(),
-        path_option(&before, file, ""),
+        backend,
         "-device".into(),
         // Tells the guest that it is another now, so that forks don't draw the same random numbers.
         "vmgenid,guid=auto".into(),
     ];
-    if let Memory::PrivateFile(_) = memory {
+    if matches!(memory, Memory::PrivateFile(_) | Memory::Incoming) {
         args.extend(words(["-incoming", "defer"]));
     }
     args
@@ -298,6 +306,17 @@ mod tests {
                 .replace("share=on", "share=off")
                 .replace("guid=auto", "guid=auto\n-incoming defer")
         );
+    }
+
+    #[test]
+    fn saved_and_forked_without_a_file_for_the_memory() {
+        let mut launch = launch(Accelerator::Tcg, Hardware::default());
+        launch.memory = Memory::Copied;
+        let saved = lines(&launch);
+        assert!(saved.contains("-object memory-backend-ram,id=memory0,size=1024M\n"), "{saved}");
+        launch.memory = Memory::Incoming;
+        let expected = saved.replace("guid=auto", "guid=auto\n-incoming defer");
+        assert_eq!(lines(&launch), expected);
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! The QEMU platform.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
+use tokio::sync::OnceCell;
 
 use super::{
     args::{Launch, Memory},
-    find_ovmf, process,
-    state::SavedState,
+    facts, find_ovmf, process,
+    state::{SavedMemory, SavedState},
 };
 use crate::{
-    Accelerator, Capability, Firmware, HostFacts, Machine, MachineSpec, Origin, Platform,
+    Accelerator, Capability, Firmware, Hardware, HostFacts, Machine, MachineSpec, Origin, Platform,
     PlatformError,
 };
 
@@ -31,11 +36,17 @@ pub struct QemuOptions {
     pub program: PathBuf,
     /// The accelerator; `None` finds out what works here.
     pub accelerator: Option<Accelerator>,
+    /// How memory is saved. Where a file can't be mapped, it is copied whatever stands here.
+    pub saved_memory: SavedMemory,
 }
 
 impl Default for QemuOptions {
     fn default() -> Self {
-        Self { program: "qemu-system-x86_64".into(), accelerator: None }
+        Self {
+            program: "qemu-system-x86_64".into(),
+            accelerator: None,
+            saved_memory: SavedMemory::Mapped,
+        }
     }
 }
 
@@ -44,6 +55,9 @@ impl Default for QemuOptions {
 pub struct Qemu {
     program: PathBuf,
     accelerator: Accelerator,
+    saved_memory: SavedMemory,
+    /// What saved states have in common, once it was asked for.
+    facts: Arc<OnceCell<Vec<String>>>,
 }
 
 impl Qemu {
@@ -62,7 +76,36 @@ impl Qemu {
     pub fn new(options: QemuOptions) -> Self {
         crate::private::sweep_private_directories();
         let accelerator = options.accelerator.unwrap_or_else(|| HostFacts::read().choose().0);
-        Self { program: options.program, accelerator }
+        let QemuOptions { program, saved_memory, .. } = options;
+        Self { program, accelerator, saved_memory, facts: Arc::default() }
+    }
+
+    /// The command line of a machine, and the template of its firmware's variables. What it consists of lies in the
+    /// directory of `own`.
+    fn launch(
+        &self,
+        own: &SavedState,
+        memory: Memory,
+        fw_cfg_key: &str,
+        evidence: &Path,
+    ) -> Result<(Launch, Option<PathBuf>), PlatformError> {
+        let ovmf = match own.hardware.firmware {
+            Firmware::Bios => None,
+            Firmware::Uefi => Some(find_ovmf()?),
+        };
+        let launch = Launch {
+            accelerator: self.accelerator,
+            hardware: own.hardware.clone(),
+            disk: own.disk(),
+            extra_disks: extra_disks(own),
+            memory,
+            fw_cfg_key: fw_cfg_key.to_owned(),
+            ignition: evidence.join("ignition.json"),
+            console: evidence.join("console.log"),
+            qmp_socket: PathBuf::new(),
+            ovmf: ovmf.as_ref().map(|(code, _)| (code.clone(), own.variables())),
+        };
+        Ok((launch, ovmf.map(|(_, variables)| variables)))
     }
 }
 
@@ -89,10 +132,6 @@ impl Platform for Qemu {
         let evidence = std::path::absolute(&spec.evidence).map_err(|error| {
             PlatformError::infra(format!("{} can't be used: {error}", spec.evidence.display()))
         })?;
-        let ovmf = match spec.hardware.firmware {
-            Firmware::Bios => None,
-            Firmware::Uefi => Some(find_ovmf()?),
-        };
         // What a machine consists of lies beside its evidence, or where it is saved.
         let own = SavedState {
             directory: match &spec.origin {
@@ -100,25 +139,54 @@ impl Platform for Qemu {
                 Origin::Savable(directory) => directory.clone(),
             },
             hardware: spec.hardware.clone(),
+            memory: self.saved_memory,
         };
-        let launch = Launch {
-            accelerator: self.accelerator,
-            hardware: spec.hardware.clone(),
-            disk: own.disk(),
-            extra_disks: extra_disks(&own),
-            memory: match &spec.origin {
-                Origin::Boot => Memory::Anonymous,
-                Origin::Savable(_) => Memory::File(own.memory()),
-                Origin::Fork(state) => Memory::PrivateFile(state.memory()),
-            },
-            fw_cfg_key: spec.fw_cfg_key.clone(),
-            ignition: evidence.join("ignition.json"),
-            console: evidence.join("console.log"),
-            qmp_socket: PathBuf::new(),
-            ovmf: ovmf.as_ref().map(|(code, _)| (code.clone(), own.variables())),
+        let memory = match &spec.origin {
+            Origin::Boot => Memory::Anonymous,
+            Origin::Savable(_) if own.memory == SavedMemory::Copied => Memory::Copied,
+            Origin::Savable(_) => Memory::File(own.memory_file()),
+            Origin::Fork(state) if state.memory == SavedMemory::Copied => Memory::Incoming,
+            Origin::Fork(state) => Memory::PrivateFile(state.memory_file()),
         };
-        let variables = ovmf.as_ref().map(|(_, variables)| variables.as_path());
-        Ok(Box::new(process::start(&self.program, launch, spec, variables).await?))
+        let start = async |memory: Memory| {
+            let (launch, variables) = self.launch(&own, memory, &spec.fw_cfg_key, &evidence)?;
+            process::start(&self.program, launch, spec.clone(), variables.as_deref()).await
+        };
+        let is_mapped = matches!((&spec.origin, &memory), (Origin::Savable(_), Memory::File(_)));
+        let started = match start(memory).await {
+            // Not every file system has files that can be mapped and shared, and not every QEMU the means.
+            Err(error) if is_mapped => {
+                tracing::info!(%error, "no file for the guest's memory");
+                start(Memory::Copied).await
+            }
+            started => started,
+        };
+        Ok(Box::new(started?))
+    }
+
+    async fn state_facts(
+        &self,
+        hardware: &Hardware,
+        fw_cfg_key: &str,
+    ) -> Result<Vec<String>, PlatformError> {
+        let common = || facts::common(&self.program, self.accelerator);
+        let mut facts = self.facts.get_or_try_init(common).await?.clone();
+        let own = SavedState {
+            directory: "/STATE".into(),
+            hardware: hardware.clone(),
+            memory: self.saved_memory,
+        };
+        let memory = match own.memory {
+            SavedMemory::Mapped => Memory::File(own.memory_file()),
+            SavedMemory::Copied => Memory::Copied,
+        };
+        let (launch, variables) = self.launch(&own, memory, fw_cfg_key, Path::new("/EVIDENCE"))?;
+        facts.extend(launch.args().iter().map(|arg| arg.to_string_lossy().into_owned()));
+        if let (Some((code, _)), Some(variables)) = (&launch.ovmf, &variables) {
+            facts.push(facts::of_file(code)?);
+            facts.push(facts::of_file(variables)?);
+        }
+        Ok(facts)
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
     args::{Launch, Memory},
     disk,
     qmp::{Qmp, Seen},
-    state::{self, SavedState},
+    state::{self, SavedMemory, SavedState},
 };
 use crate::{
     Interrupt, Interrupter, Interruption, Machine, MachineExit, MachineSpec, Origin, PlatformError,
@@ -66,6 +66,17 @@ pub(crate) async fn start(
     ovmf_variables: Option<&Path>,
 ) -> Result<QemuMachine, PlatformError> {
     let disposable = DisposableFiles::new(&launch);
+    let savable = match &spec.origin {
+        Origin::Savable(directory) => Some(SavedState {
+            directory: directory.clone(),
+            hardware: spec.hardware.clone(),
+            memory: match launch.memory {
+                Memory::File(_) => SavedMemory::Mapped,
+                _ => SavedMemory::Copied,
+            },
+        }),
+        Origin::Boot | Origin::Fork(_) => None,
+    };
     let written = |file: &Path| {
         let file = file.to_path_buf();
         move |error: io::Error| {
@@ -151,10 +162,7 @@ pub(crate) async fn start(
         exited,
         kill,
         made: Mutex::new((disposable, Some(runtime_directory))),
-        savable: match spec.origin {
-            Origin::Savable(directory) => Some(SavedState { directory, hardware: spec.hardware }),
-            Origin::Boot | Origin::Fork(_) => None,
-        },
+        savable,
     })
 }
 
@@ -380,17 +388,17 @@ impl Machine for QemuMachine {
         })?;
         self.expect_exit();
         let mut exited = self.exited.clone();
-        tokio::select! {
+        let memory = tokio::select! {
             saved = state::save(&self.qmp, &state) => saved?,
             _ = exited.wait_for(Option::is_some) => {
                 return Err(PlatformError::infra("qemu ended while its state was being saved"));
             }
-        }
+        };
         if let Ok(mut made) = self.made.lock() {
             made.0.keep();
         }
         self.destroy().await?;
-        Ok(state)
+        Ok(SavedState { memory, ..state })
     }
 
     async fn wait_exit(&self, limit: Duration) -> Result<MachineExit, WaitError> {

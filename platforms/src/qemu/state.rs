@@ -2,7 +2,8 @@
 //!
 //! The guest's memory is a file that the saved machine had mapped and a fork maps for itself (copy on write), so that
 //! neither reads nor copies it, and forks share what they don't change. All else (devices, CPUs) goes through QEMU's
-//! migration, which is told to leave that memory alone (`x-ignore-shared`, QEMU 4.0 and later).
+//! migration, which is told to leave that memory alone (`x-ignore-shared`, QEMU 4.0 and later). Where QEMU can't do that,
+//! the memory goes the same way as the devices, and a fork reads all of it.
 
 use std::{
     fs, io,
@@ -10,16 +11,35 @@ use std::{
     time::Duration,
 };
 
-use qapi::qmp::{self, MigrationCapability, MigrationCapabilityStatus, MigrationStatus, RunState};
+use qapi::qmp::{
+    self, MigrateSetParameters, MigrationCapability, MigrationCapabilityStatus, MigrationStatus,
+    RunState,
+};
+use serde::{Deserialize, Serialize};
 
 use super::qmp::Qmp;
 use crate::{Hardware, Interrupt, PlatformError, poll_until};
 
-/// To write or read what isn't memory: some 20 MB, most of it the display's.
-const TRANSFER_LIMIT: Duration = Duration::from_secs(60);
+/// To write or read what isn't memory: some 20 MB, most of it the display's. With the memory it is as much as the guest uses,
+/// and seconds.
+const TRANSFER_LIMIT: Duration = Duration::from_secs(120);
+
+/// More than any disk takes: by default QEMU writes no more than 128 MiB/s, for the sake of networks.
+const BANDWIDTH: u64 = 100 << 30;
 
 /// How often QEMU is asked how far it is. It takes a tenth of a second.
 const TRANSFER_POLL: Duration = Duration::from_millis(10);
+
+/// How the memory of a machine is saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SavedMemory {
+    /// In a file of its own that a fork maps.
+    #[default]
+    Mapped,
+    /// With the devices, to be read whole: for a QEMU that can't leave memory out of that.
+    Copied,
+}
 
 /// A machine as it was at one moment: files from which other machines start.
 ///
@@ -30,11 +50,13 @@ pub struct SavedState {
     pub directory: PathBuf,
     /// What the machine consisted of; a fork consists of the same.
     pub hardware: Hardware,
+    /// How its memory is kept.
+    pub memory: SavedMemory,
 }
 
 impl SavedState {
     /// The guest's memory.
-    pub(super) fn memory(&self) -> PathBuf {
+    pub(super) fn memory_file(&self) -> PathBuf {
         self.directory.join("memory")
     }
 
@@ -70,10 +92,20 @@ impl SavedState {
     }
 }
 
-/// Stops the machine and writes what isn't memory. The machine is of no use after that.
-pub(super) async fn save(qmp: &Qmp, state: &SavedState) -> Result<(), PlatformError> {
+/// Stops the machine and writes what isn't in the file of its memory. The machine is of no use after that.
+///
+/// Gives what became of the memory: a QEMU that can't leave it alone writes it with the rest.
+pub(super) async fn save(qmp: &Qmp, state: &SavedState) -> Result<SavedMemory, PlatformError> {
     qmp.execute(qmp::stop {}).await?;
-    leave_memory_alone(qmp).await?;
+    let memory = match state.memory {
+        SavedMemory::Mapped if leave_memory_alone(qmp).await.is_ok() => SavedMemory::Mapped,
+        _ => SavedMemory::Copied,
+    };
+    if memory == SavedMemory::Copied {
+        let max_bandwidth = Some(BANDWIDTH);
+        let parameters = MigrateSetParameters { max_bandwidth, ..Default::default() };
+        qmp.execute(qmp::migrate_set_parameters(parameters)).await?;
+    }
     let uri = format!("exec:cat >{}", crate::ssh::quote(&state.devices().to_string_lossy()));
     qmp.execute(qmp::migrate { uri: Some(uri), channels: None, detach: None, resume: None })
         .await?;
@@ -90,15 +122,27 @@ pub(super) async fn save(qmp: &Qmp, state: &SavedState) -> Result<(), PlatformEr
             }
         });
     match written.await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(why)) => Err(PlatformError::infra(format!("qemu can't write its state: {why}"))),
-        Err(error) => Err(PlatformError::infra(error.to_string())),
+        Ok(Ok(())) => {}
+        Ok(Err(why)) => {
+            return Err(PlatformError::infra(format!("qemu can't write its state: {why}")));
+        }
+        Err(error) => return Err(PlatformError::infra(error.to_string())),
     }
+    if memory == SavedMemory::Copied
+        && let Err(error) = fs::remove_file(state.memory_file())
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        let file = state.memory_file();
+        return Err(PlatformError::infra(format!("can't remove {}: {error}", file.display())));
+    }
+    Ok(memory)
 }
 
-/// Reads what isn't memory into a QEMU that waits for it, and lets the machine run.
+/// Reads what isn't in a file of its own into a QEMU that waits for it, and lets the machine run.
 pub(super) async fn resume(qmp: &Qmp, state: &SavedState) -> Result<(), PlatformError> {
-    leave_memory_alone(qmp).await?;
+    if state.memory == SavedMemory::Mapped {
+        leave_memory_alone(qmp).await?;
+    }
     let uri = format!("exec:cat {}", crate::ssh::quote(&state.devices().to_string_lossy()));
     let incoming = qmp::migrate_incoming { uri: Some(uri), channels: None, exit_on_error: None };
     qmp.execute(incoming).await?;
