@@ -11,6 +11,7 @@ mod machine;
 mod private;
 pub mod qemu;
 pub mod ssh;
+pub mod states;
 mod wait;
 
 pub use accel::{Accelerator, HostFacts};
