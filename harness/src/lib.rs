@@ -8,6 +8,7 @@ mod error;
 mod exit;
 mod select;
 mod setup;
+pub mod states;
 mod updates;
 
 pub use error::UserError;

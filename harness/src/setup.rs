@@ -25,7 +25,7 @@ use wheeltap_scenarios::{
     watch::{Rules, Source},
 };
 
-use crate::{UserError, updates::Preparation};
+use crate::{UserError, states, updates::Preparation};
 
 /// What the user named.
 #[derive(Clone, Debug)]
@@ -146,6 +146,7 @@ impl Setup {
             platform,
             profile,
             image: image.as_ref().map(|image| image.path.clone()).unwrap_or_default(),
+            image_digest: described.digest.clone(),
             image_version: image.and_then(|image| image.version),
             config,
             key,
@@ -153,6 +154,7 @@ impl Setup {
             user,
             rules: rules.for_source(Source::Console),
             updates,
+            states: states::of_user()?.map(Arc::new),
             cancel,
         };
         Ok((world, described))

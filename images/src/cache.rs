@@ -6,6 +6,7 @@
 //! CACHE/payloads/0123456789abcdef.payload                     read-only; the digest is of image, slot and keys
 //! CACHE/downloads/0123456789abcdef/NAME                       of the URL; what was checked has NAME.sha256 beside it
 //! CACHE/packages/0123456789abcdef/{root,versions}             renamed here when complete
+//! CACHE/states/NAME/                                          machines that were saved, with locks of their own
 //! CACHE/locks/NAME                                            held while that entry is made
 //! CACHE/work/XXXXXX/                                          of one build; its lock file is held by a living one
 //! ```
@@ -48,6 +49,12 @@ impl Cache {
             .or_else(|| variable("HOME").map(|home| home.join(".cache/wheeltap")))
             .map(Self::at)
             .ok_or(CacheError::NoHome)
+    }
+
+    /// Where saved machines are kept.
+    #[must_use]
+    pub fn states(&self) -> PathBuf {
+        self.root.join("states")
     }
 
     /// The images, by name. A file that no valid sidecar describes is none.

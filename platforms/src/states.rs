@@ -187,12 +187,18 @@ impl States {
             .map_or(true, |facts| facts.f_bavail.saturating_mul(facts.f_frsize) >= needed)
     }
 
-    /// Removes a state, unless somebody else holds it.
-    pub fn discard(&self, held: Held) {
-        let name = held.name().to_owned();
-        drop(held);
-        if let Err(error) = self.remove(&name) {
-            tracing::warn!("the saved state {name} can't be removed: {error}");
+    /// Removes a state that is of no use, also if others hold it: machines that run have all its files open, and whoever would
+    /// start one more is better off without.
+    pub fn spoil(&self, held: &Held) {
+        // Nobody makes it anew meanwhile, since it is held.
+        let (directory, away) = (&held.state().directory, format!("{}.making", held.name()));
+        let away = self.path(&away);
+        let removed = match fs::rename(directory, &away) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            renamed => renamed.and_then(|()| remove_directory(&away)),
+        };
+        if let Err(error) = removed {
+            tracing::warn!("the saved state {} can't be removed: {error}", held.name());
         }
     }
 

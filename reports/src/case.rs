@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 use crate::clean::{self, BLOCK, HEADLINE, LINE};
 use crate::{
-    Event, Failure, FailureClass, Phase, PlannedCase, Severity, State, Verdict, WaiverUse,
+    Event, Failure, FailureClass, Origin, Phase, PlannedCase, Severity, State, Verdict, WaiverUse,
 };
 
 /// A planned case and what came of it.
@@ -71,6 +71,16 @@ pub enum Happening {
     Phase {
         /// The phase.
         phase: Phase,
+    },
+    /// A machine was started.
+    Machine {
+        /// Its name.
+        machine: String,
+        /// Whether it boots.
+        origin: Origin,
+        /// What it is a fork of.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
     },
     /// The scenario did or saw something.
     Step {
@@ -146,6 +156,11 @@ impl CaseResult {
             }
             Event::PhaseEntered { attempt, phase, .. } => {
                 self.attempt(attempt, at).add(at, Happening::Phase { phase });
+            }
+            Event::MachineStarted { attempt, machine, origin, from, .. } => {
+                let machine = clean::line(&machine, LINE);
+                let from = from.map(|from| clean::line(&from, LINE));
+                self.attempt(attempt, at).add(at, Happening::Machine { machine, origin, from });
             }
             Event::Step { attempt, text, .. } => {
                 let text = clean::line(&text, LINE);

@@ -23,7 +23,7 @@ pub struct Record {
 /// ```text
 /// run_started
 ///   attempt_started                              per attempt, numbered from 1 within its case
-///     phase_entered | step | console_hit | attempt_slow …   only between its start and its end
+///     phase_entered | machine_started | step | console_hit | attempt_slow …   only between its start and its end
 ///   attempt_ended
 ///   teardown_trouble …                           also after the attempt's end
 ///   case_ended                                   once per case, after its last attempt
@@ -78,6 +78,20 @@ pub enum Event {
         attempt: u32,
         /// The phase it is in now.
         phase: Phase,
+    },
+    /// A machine was started.
+    MachineStarted {
+        /// Whose attempt.
+        case: CaseId,
+        /// Its number.
+        attempt: u32,
+        /// The machine's name, such as `m1`.
+        machine: String,
+        /// Whether it boots.
+        origin: Origin,
+        /// What it is a fork of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
     },
     /// A line of the scenario's timeline.
     Step {
@@ -181,6 +195,16 @@ pub enum Event {
     },
 }
 
+/// Where a machine comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// It boots.
+    Boot,
+    /// It starts from the state of one that had booted.
+    Fork,
+}
+
 /// A case's identity: a scenario in a cell.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CaseId {
@@ -246,6 +270,7 @@ impl Event {
         match self {
             Self::AttemptStarted { case, .. }
             | Self::PhaseEntered { case, .. }
+            | Self::MachineStarted { case, .. }
             | Self::Step { case, .. }
             | Self::ConsoleHit { case, .. }
             | Self::AttemptSlow { case, .. }

@@ -214,6 +214,10 @@ fn output(run: &Run, case: &CaseResult) -> String {
 fn tell(what: &Happening) -> String {
     match what {
         Happening::Phase { phase } => format!("── {phase}"),
+        Happening::Machine { machine, from: Some(from), .. } => {
+            format!("machine {machine}: a fork of {from}")
+        }
+        Happening::Machine { machine, .. } => format!("machine {machine} boots"),
         Happening::Step { text } => text.clone(),
         Happening::Console { rule, severity, text, line, boot } => {
             let severity = match severity {

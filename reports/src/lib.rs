@@ -33,7 +33,7 @@ use std::path::Path;
 pub use case::{Attempt, CaseResult, Happening, Moment};
 pub use clean::line as clean_line;
 pub use error::{Error, Result};
-pub use event::{CaseId, Event, Host, Image, Record};
+pub use event::{CaseId, Event, Host, Image, Origin, Record};
 pub use log::EventLog;
 pub use outcome::{Counts, Outcome};
 pub use plan::{Cell, Plan, PlannedCase};

@@ -1,6 +1,7 @@
 //! What a scenario's body is given: machines to boot, facts about the image, and a timeline to write to.
 
 use std::{
+    fs,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -9,13 +10,15 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
-use wheeltap_platforms::{Capability, Class, Firmware, Hardware, Origin, Platform, ssh::SshKey};
+use wheeltap_platforms::{
+    Capability, Class, Firmware, Hardware, Origin, Platform, ssh::SshKey, states::States,
+};
 
 use crate::{
     catalogue::catalogue,
     failure::{Failure, Phase, Result},
     fault::Fault,
-    fork::ForkPoint,
+    fork::{ForkPoint, Ready},
     guest::Guest,
     ignition::{Config, Fragment, Merge},
     limits::Limits,
@@ -36,11 +39,13 @@ pub struct World {
     pub profile: Profile,
     /// The image's disk; only read. Empty where the platform boots nothing.
     pub image: PathBuf,
+    /// The digest of its file.
+    pub image_digest: String,
     /// The version that the image says it is, where that is known.
     pub image_version: Option<String>,
     /// The user's own config.
     pub config: Option<Config>,
-    /// Logs in.
+    /// Logs in to machines that boot in this run. Those that were saved have keys of their own.
     pub key: SshKey,
     /// The public half, for the config; `None` if the machine has it already.
     pub public_key: Option<String>,
@@ -50,6 +55,8 @@ pub struct World {
     pub rules: Rules,
     /// What machines can be updated to.
     pub updates: Updates,
+    /// Where machines that were saved are kept from run to run, if there is such a place.
+    pub states: Option<Arc<States>>,
     /// Ends everything.
     pub cancel: CancellationToken,
 }
@@ -241,24 +248,64 @@ impl Context {
         }
     }
 
-    /// A machine that starts where another had booted.
+    /// A machine that starts where another had booted. A state that doesn't come up is removed, and the case boots.
     async fn boot_fork(&self, point: &ForkPoint) -> Result<Guest> {
-        let inner = &self.inner;
-        let Some(state) = point.state(&inner.observer).await? else {
+        let observer = &self.inner.observer;
+        let Some(state) = point.state(observer).await? else {
             return self.boot_named("m1").await;
         };
-        inner.observer.step(&format!("starting from a fork of {}", point.name()));
-        let live = match self.start("m1", None, Origin::Fork(state)).await {
-            Err(failure) if failure.class == Class::Infra && !failure.is_cancelled() => {
-                inner.observer.step(&format!("there is no fork, so it boots: {failure}"));
-                return self.boot_named("m1").await;
-            }
-            started => started?,
+        let failure = match self.fork(&state).await {
+            Ok(guest) => return self.begin(guest).await,
+            Err(failure) if failure.is_cancelled() => return Err(failure),
+            Err(failure) => failure,
         };
+        point.discard(&state);
+        observer.step(&format!("a fork of {} does not come up: {failure}", state.name));
+        drop(state);
+        self.put_away("m1").await;
+        if !point.may_boot() {
+            let headline = format!("no fork of {} comes up, and one is required", point.name());
+            return Err(
+                Failure::new(Class::Infra, "fork", headline).with_detail(&failure.to_string())
+            );
+        }
+        observer.step("so it boots");
+        self.boot_named("m1").await
+    }
+
+    async fn fork(&self, state: &Arc<Ready>) -> Result<Guest> {
+        let inner = &self.inner;
+        let start = Start {
+            name: "m1".to_owned(),
+            hardware: inner.hardware.clone(),
+            ignition: state.ignition.clone(),
+            patches: Vec::new(),
+            evidence: inner.evidence.join("m1"),
+            expects: inner.scenario.expects,
+            origin: Origin::Fork(state.state().clone()),
+            key: Some(state.key.clone()),
+            fork: Some(Arc::clone(state)),
+        };
+        let live = self.start(start).await?;
         inner.observer.phase(Phase::Reach);
-        let guest = live.reach(live.limits().boot()).await?;
-        guest.set_clock().await?;
-        self.begin(guest).await
+        live.reach_fork(live.limits().command()).await
+    }
+
+    /// Takes down a machine that is not judged, and keeps its evidence from being taken for that of the next one of this
+    /// name.
+    async fn put_away(&self, name: &str) {
+        let evidence = self.inner.evidence.join(name);
+        let machine = self.inner.machines.lock().ok().and_then(|mut machines| {
+            let place = machines.iter().position(|live| live.evidence() == evidence)?;
+            Some(machines.remove(place))
+        });
+        if let Some(machine) = machine {
+            machine.destroy().await;
+        }
+        let away = self.inner.evidence.join(format!("{name}-fork"));
+        if let Err(error) = fs::rename(&evidence, away) {
+            self.inner.observer.trouble(&format!("{}: {error}", evidence.display()));
+        }
     }
 
     /// A machine of that name, freshly booted and reached by SSH.
@@ -272,8 +319,22 @@ impl Context {
     }
 
     async fn boot_fresh(&self, name: &str, more: Option<&Fragment>) -> Result<Guest> {
-        let live = self.start(name, more, Origin::Boot).await?;
-        self.inner.observer.phase(Phase::Boot);
+        let inner = &self.inner;
+        let (world, fault) = (&inner.world, inner.fault.as_ref());
+        let fragments = world.fragments_of(inner.scenario, inner.hardware.firmware, fault, more);
+        let start = Start {
+            name: name.to_owned(),
+            hardware: inner.hardware.clone(),
+            ignition: world.ignition(&fragments, world.public_key.as_deref())?,
+            patches: fault.and_then(Fault::disk_patch).into_iter().collect(),
+            evidence: inner.evidence.join(name),
+            expects: inner.scenario.expects,
+            origin: Origin::Boot,
+            key: None,
+            fork: None,
+        };
+        let live = self.start(start).await?;
+        inner.observer.phase(Phase::Boot);
         let guest = live.reach(live.limits().boot()).await?;
         self.begin(guest).await
     }
@@ -305,24 +366,8 @@ impl Context {
         self.inner.failed_as_wanted.load(Ordering::SeqCst)
     }
 
-    async fn start(
-        &self,
-        name: &str,
-        more: Option<&Fragment>,
-        origin: Origin,
-    ) -> Result<Arc<LiveMachine>> {
+    async fn start(&self, start: Start) -> Result<Arc<LiveMachine>> {
         let inner = &self.inner;
-        let (world, fault) = (&inner.world, inner.fault.as_ref());
-        let fragments = world.fragments_of(inner.scenario, inner.hardware.firmware, fault, more);
-        let start = Start {
-            name: name.to_owned(),
-            hardware: inner.hardware.clone(),
-            ignition: world.ignition(&fragments, world.public_key.as_deref())?,
-            patches: fault.and_then(Fault::disk_patch).into_iter().collect(),
-            evidence: inner.evidence.join(name),
-            expects: inner.scenario.expects,
-            origin,
-        };
         let live = LiveMachine::start(&inner.world, start, Arc::clone(&inner.observer)).await?;
         if let Ok(mut machines) = inner.machines.lock() {
             machines.push(Arc::clone(&live));
@@ -354,6 +399,7 @@ mod tests {
             platform,
             profile: Profile::builtin("reference").unwrap(),
             image: PathBuf::new(),
+            image_digest: String::new(),
             image_version: None,
             config: None,
             key: RunKey::generate().unwrap().private(),
@@ -361,6 +407,7 @@ mod tests {
             user: "core".into(),
             rules: Rules::builtin().for_source(Source::Console),
             updates: Updates::None("a test updates nothing".into()),
+            states: None,
             cancel: CancellationToken::new(),
         }
     }

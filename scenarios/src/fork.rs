@@ -1,25 +1,65 @@
 //! Boot once, test many: a machine that has booted is saved, and scenarios start from its forks.
 
-use std::{fs, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    fmt, fs,
+    hash::{Hash, Hasher},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use tokio::sync::OnceCell;
-use wheeltap_platforms::{Hardware, Origin, PlatformError, qemu::SavedState};
+use wheeltap_platforms::{
+    Hardware, Origin, PlatformError,
+    qemu::SavedState,
+    ssh::{RunKey, SshKey, UserKey},
+    states::{Entry, Held, Ingredients, States, Vacant},
+};
 
 use crate::{
     context::World,
     failure::{Phase, Result},
     fault::Fault,
-    guest::Guest,
-    live::{LiveMachine, Start},
+    ignition::Fragment,
+    journal::SavedJournal,
+    live::{LiveMachine, Start, cancelled},
     observer::Observer,
     scenario::{MachineNeed, Scenario},
 };
 
+/// How often a state is made anew after it was of no use. Once may be an accident.
+const REPAIRS: u32 = 1;
+
 /// What machines have in common that can start from the same state.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct ForkKey {
     hardware: Hardware,
-    ignition: Vec<u8>,
+    /// The config without the key to log in, which each state has its own.
+    config: Vec<u8>,
+    fragments: Vec<Fragment>,
+}
+
+impl PartialEq for ForkKey {
+    fn eq(&self, other: &Self) -> bool {
+        // The config is made of the fragments.
+        (&self.hardware, &self.config) == (&other.hardware, &other.config)
+    }
+}
+
+impl Eq for ForkKey {}
+
+impl Hash for ForkKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.hardware, &self.config).hash(state);
+    }
+}
+
+impl fmt::Debug for ForkKey {
+    /// Without the config, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForkKey").field("hardware", &self.hardware).finish_non_exhaustive()
+    }
 }
 
 impl ForkKey {
@@ -35,24 +75,68 @@ impl ForkKey {
         if !world.can_fork() || patched || scenario.needs.machine == MachineNeed::Fresh {
             return None;
         }
-        // A config that can't be made is an error that the case itself reports.
         let fragments = world.fragments_of(scenario, hardware.firmware, fault, None);
-        let ignition = world.ignition(&fragments, world.public_key.as_deref()).ok()?;
-        Some(Self { hardware, ignition })
+        // A config that can't be made is an error that the case itself reports.
+        let config = world.ignition(&fragments, None).ok()?;
+        Some(Self { hardware, config, fragments })
     }
+}
+
+/// Where states are, and what is done about those that nobody has made.
+#[derive(Clone, Debug)]
+pub struct ForkPolicy {
+    /// Where they are kept.
+    pub states: Arc<States>,
+    /// Whether a case that could start from a state must: it then never boots for itself.
+    pub required: bool,
 }
 
 /// A moment in the life of a machine from which others start: it has booted, and nobody has touched it.
 ///
-/// The first that asks for it boots the machine and has it saved. Its files go with the last that knows it.
+/// The first that asks for it looks for a state that an earlier run has made, or boots the machine and has it saved.
 pub struct ForkPoint {
     world: Arc<World>,
     key: ForkKey,
+    policy: ForkPolicy,
     users: usize,
     name: String,
     evidence: PathBuf,
-    /// A boot that failed is remembered too: whoever asks next gets the same failure, and no second boot.
-    state: OnceCell<Result<SavedState>>,
+    current: Mutex<Current>,
+}
+
+/// The state that is used now, and how many were of no use before it.
+#[derive(Default)]
+struct Current {
+    state: Arc<Lookup>,
+    discarded: u32,
+}
+
+/// A boot that failed is remembered too: whoever asks next gets the same failure, and no second boot.
+type Lookup = OnceCell<Result<Option<Arc<Ready>>>>;
+
+/// A state with all that is needed to use it.
+pub(crate) struct Ready {
+    held: Held,
+    /// What forks are said to start from.
+    pub(crate) name: String,
+    /// Logs in to each of them.
+    pub(crate) key: SshKey,
+    /// The config that its machine booted with.
+    pub(crate) ignition: Vec<u8>,
+    /// What the guest had written by then.
+    pub(crate) journal: Option<SavedJournal>,
+}
+
+impl Ready {
+    pub(crate) fn state(&self) -> &SavedState {
+        self.held.state()
+    }
+}
+
+/// Files in a state's directory, beside those of the platform.
+mod file {
+    pub(super) const KEY: &str = "key";
+    pub(super) const CONFIG: &str = "config.json";
 }
 
 impl ForkPoint {
@@ -62,11 +146,12 @@ impl ForkPoint {
     pub fn new(
         world: Arc<World>,
         key: ForkKey,
+        policy: ForkPolicy,
         users: usize,
         name: String,
         evidence: PathBuf,
     ) -> Self {
-        Self { world, key, users, name, evidence, state: OnceCell::new() }
+        Self { world, key, policy, users, name, evidence, current: Mutex::default() }
     }
 
     /// Its name, which is part of the path to its evidence.
@@ -75,75 +160,188 @@ impl ForkPoint {
         &self.name
     }
 
-    /// The state, booted and saved if need be; nothing if its only user boots sooner than it forks.
+    /// The state: found, or booted and saved; nothing if whoever asks had better boot for himself.
     ///
     /// # Errors
-    /// Why the boot failed, to everybody who asks.
-    pub(crate) async fn state(&self, observer: &Arc<dyn Observer>) -> Result<Option<SavedState>> {
-        if self.users < 2 {
-            return Ok(None);
+    /// Why the boot failed, to everybody who asks. If forks are required, also why there can't be one.
+    pub(crate) async fn state(&self, observer: &Arc<dyn Observer>) -> Result<Option<Arc<Ready>>> {
+        let lookup = {
+            let current = self.current();
+            if current.discarded > REPAIRS {
+                return self.none("its states don't come up");
+            }
+            Arc::clone(&current.state)
+        };
+        let state = tokio::select! {
+            biased;
+            () = self.world.cancel.cancelled() => return Err(cancelled()),
+            state = lookup.get_or_init(|| self.look_up(observer)) => state.clone()?,
+        };
+        match state {
+            Some(state) => Ok(Some(state)),
+            // Said when it was looked for.
+            None => self.none("there is none, and no room for one"),
         }
-        self.state.get_or_init(|| self.boot(observer)).await.clone().map(Some)
     }
 
-    async fn boot(&self, observer: &Arc<dyn Observer>) -> Result<SavedState> {
-        let directory = self.directory();
-        fs::create_dir_all(&directory).map_err(|error| {
-            PlatformError::infra(format!("can't make {}: {error}", directory.display()))
-        })?;
-        let directory = std::path::absolute(&directory).map_err(|error| {
-            PlatformError::infra(format!("{} can't be used: {error}", directory.display()))
-        })?;
+    /// Never uses that state again, and removes it.
+    pub(crate) fn discard(&self, state: &Arc<Ready>) {
+        let mut current = self.current();
+        let is_current = current
+            .state
+            .get()
+            .is_some_and(|found| matches!(found, Ok(Some(found)) if Arc::ptr_eq(found, state)));
+        if is_current {
+            *current = Current { state: Arc::default(), discarded: current.discarded + 1 };
+        }
+        drop(current);
+        self.policy.states.spoil(&state.held);
+    }
+
+    /// Whether a case that can't have a fork may boot for itself.
+    pub(crate) fn may_boot(&self) -> bool {
+        !self.policy.required
+    }
+
+    fn none(&self, why: &str) -> Result<Option<Arc<Ready>>> {
+        if self.may_boot() {
+            return Ok(None);
+        }
+        Err(PlatformError::infra(format!("no fork of {}, which is required: {why}", self.name))
+            .into())
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A state that is there already, or a new one if that pays.
+    async fn look_up(&self, observer: &Arc<dyn Observer>) -> Result<Option<Arc<Ready>>> {
+        let ForkPolicy { states, required } = &self.policy;
+        let name = self.digest().await?;
+        // What is alone boots sooner than it boots and forks.
+        if self.users < 2 && !required {
+            return Ok(states.find(&name)?.and_then(|held| self.open(held, observer)));
+        }
+        loop {
+            match states.acquire(&name).await? {
+                Entry::Ready(held) => {
+                    if let Some(ready) = self.open(held, observer) {
+                        return Ok(Some(ready));
+                    }
+                }
+                Entry::Vacant(_) if !states.has_room(&self.key.hardware) => {
+                    let directory = states.directory().display();
+                    observer.step(&format!("{directory} has no room for a saved machine"));
+                    return Ok(None);
+                }
+                Entry::Vacant(vacant) => {
+                    let ready = self.boot(vacant, observer).await?;
+                    states.keep_to_limit();
+                    return Ok(Some(Arc::new(ready)));
+                }
+            }
+        }
+    }
+
+    /// What the state is made of, as its name.
+    async fn digest(&self) -> Result<String> {
+        let World { platform, profile, image_digest, user, .. } = &*self.world;
+        let hardware = &self.key.hardware;
+        let facts = platform.state_facts(hardware, &profile.ignition.fw_cfg_key).await?;
+        let config = &self.key.config;
+        Ok(Ingredients { image: image_digest, config, user, hardware, facts: &facts }.digest())
+    }
+
+    /// A state that an earlier run has made. One that can't be read is removed.
+    fn open(&self, held: Held, observer: &Arc<dyn Observer>) -> Option<Arc<Ready>> {
+        let name = format!("{}, saved earlier as {}", self.name, held.name());
+        match Ready::open(held, name) {
+            Ok(ready) => Some(Arc::new(ready)),
+            Err((held, why)) => {
+                observer.step(&format!("the saved state {} is removed: {why}", held.name()));
+                self.policy.states.spoil(&held);
+                None
+            }
+        }
+    }
+
+    async fn boot(&self, vacant: Vacant, observer: &Arc<dyn Observer>) -> Result<Ready> {
+        let key = RunKey::generate()?;
+        let ignition = self.world.ignition(&self.key.fragments, Some(key.public_line()))?;
+        let directory = vacant.directory();
+        key.write_private(&directory.join(file::KEY))?;
+        write_private(&directory.join(file::CONFIG), &ignition)?;
         observer.step(&format!("booting {}, from which others start", self.name));
         let start = Start {
-            name: "m1".to_owned(),
+            name: self.name.clone(),
             hardware: self.key.hardware.clone(),
-            ignition: self.key.ignition.clone(),
+            ignition,
             patches: Vec::new(),
             evidence: self.evidence.join("m1"),
             expects: &[],
-            origin: Origin::Savable(directory),
+            origin: Origin::Savable(directory.to_owned()),
+            key: Some(key.private()),
+            fork: None,
         };
         let live = LiveMachine::start(&self.world, start, Arc::clone(observer)).await?;
-        let saved = self.settle_and_save(&live).await;
+        let saved = settle_and_save(&live, directory).await;
         if saved.is_err() {
             live.collect().await;
         }
         live.destroy().await;
-        saved
-    }
-
-    async fn settle_and_save(&self, live: &Arc<LiveMachine>) -> Result<SavedState> {
-        live.observer().phase(Phase::Boot);
-        let guest = live.reach(live.limits().boot()).await?;
-        // What would be going on in one fork would be going on in all.
-        guest.wait_until_started().await?;
-        live.settle().await;
-        drop(guest);
-        Ok(live.machine().save().await?)
-    }
-
-    fn directory(&self) -> PathBuf {
-        self.evidence.join("state")
+        let (saved, is_sound) = saved?;
+        let image = self.world.image.clone();
+        // Files are flushed, which may take a second.
+        let kept = tokio::task::spawn_blocking(move || match is_sound {
+            true => vacant.publish(&saved, &image),
+            // It may have been bad luck, and must not haunt every run from now on.
+            false => vacant.keep(&saved, &image),
+        });
+        let held = kept.await.map_err(|error| PlatformError::infra(error.to_string()))??;
+        Ready::open(held, self.name.clone()).map_err(|(_, why)| PlatformError::infra(why).into())
     }
 }
 
-impl Drop for ForkPoint {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(self.directory())
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!("{} is left behind: {error}", self.directory().display());
+/// Saves the machine when it has started, and says whether all of it did.
+async fn settle_and_save(live: &Arc<LiveMachine>, directory: &Path) -> Result<(SavedState, bool)> {
+    live.observer().phase(Phase::Boot);
+    let guest = live.reach(live.limits().boot()).await?;
+    // What would be going on in one fork would be going on in all.
+    let started = guest.wait_until_started().await?;
+    live.settle().await;
+    if let Some(journal) = SavedJournal::take(&guest).await? {
+        journal.write(directory).map_err(|error| unwritable(directory, &error))?;
+    }
+    drop(guest);
+    Ok((live.machine().save().await?, started == "running"))
+}
+
+impl Ready {
+    /// # Errors
+    /// What is wrong with the state, which is given back to be removed.
+    fn open(held: Held, name: String) -> std::result::Result<Self, (Held, String)> {
+        let directory = &held.state().directory;
+        let read = || {
+            let key =
+                UserKey::load(&directory.join(file::KEY)).map_err(|error| error.to_string())?;
+            let ignition = fs::read(directory.join(file::CONFIG));
+            let ignition = ignition.map_err(|error| format!("{}: {error}", file::CONFIG))?;
+            Ok((key.private(), ignition, SavedJournal::read(directory)))
+        };
+        match read() {
+            Ok((key, ignition, journal)) => Ok(Self { held, name, key, ignition, journal }),
+            Err(why) => Err((held, why)),
         }
     }
 }
 
-impl Guest {
-    /// Sets the clock to the host's time: a fork's stood still from when it was saved.
-    pub(crate) async fn set_clock(&self) -> Result {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.sudo(&format!("date -u -s @{}.{:03}", now.as_secs(), now.subsec_millis()))
-            .await
-            .map(drop)
-    }
+fn write_private(path: &Path, content: &[u8]) -> Result {
+    let file = fs::File::options().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| io::Write::write_all(&mut file, content))
+        .map_err(|error| unwritable(path, &error).into())
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> PlatformError {
+    PlatformError::infra(format!("can't write {}: {error}", path.display()))
 }

@@ -1,9 +1,9 @@
 //! The guest's journal, followed into `journal.log` across reboots and without duplicates.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::Write as _,
-    path::PathBuf,
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -14,15 +14,60 @@ use std::{
 use tokio::task::JoinHandle;
 use wheeltap_platforms::{
     Interrupt,
-    ssh::{Connector, Follower},
+    ssh::{Connector, Follower, quote},
     wait_for,
 };
+
+use crate::{failure::Result, guest::Guest};
 
 /// Opening a session on a guest that answers; a loaded guest under TCG needs seconds.
 const CONNECT_LIMIT: Duration = Duration::from_secs(60);
 
 /// After the session was lost: the guest goes down, or its sshd was restarted.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
+
+/// What a machine that was saved had written to its journal by then, so that its forks need not send it again.
+#[derive(Clone, Debug)]
+pub(crate) struct SavedJournal {
+    text: String,
+    boot_id: String,
+    /// Where the text ends, as journalctl has it.
+    cursor: String,
+}
+
+impl SavedJournal {
+    /// Reads the journal of a guest; nothing if it has none.
+    pub(crate) async fn take(guest: &Guest) -> Result<Option<Self>> {
+        let command = format!("{} --show-cursor", show_boot(guest.boot_id()));
+        let run = guest.try_run(&command).await?;
+        Ok(Self::parse(&run.text(), guest.boot_id()).filter(|_| run.success()))
+    }
+
+    /// The cursor is the last line.
+    fn parse(text: &str, boot_id: &str) -> Option<Self> {
+        let (text, cursor) = text.trim_end().rsplit_once('\n')?;
+        let cursor = cursor.strip_prefix("-- cursor: ")?.to_owned();
+        Some(Self { text: format!("{text}\n"), boot_id: boot_id.to_owned(), cursor })
+    }
+
+    /// Keeps it in a directory.
+    pub(crate) fn write(&self, directory: &Path) -> io::Result<()> {
+        fs::write(directory.join(TEXT), &self.text)?;
+        fs::write(directory.join(CURSOR), format!("{}\n{}\n", self.boot_id, self.cursor))
+    }
+
+    /// What was kept there, if anything was. It is only evidence.
+    pub(crate) fn read(directory: &Path) -> Option<Self> {
+        let text = fs::read_to_string(directory.join(TEXT)).ok()?;
+        let place = fs::read_to_string(directory.join(CURSOR)).ok()?;
+        let (boot_id, cursor) = place.trim_end().split_once('\n')?;
+        Some(Self { text, boot_id: boot_id.to_owned(), cursor: cursor.to_owned() })
+    }
+}
+
+/// Names of a saved journal's files.
+const TEXT: &str = "journal.log";
+const CURSOR: &str = "journal.cursor";
 
 /// Follows one machine's journal.
 pub(crate) struct Journal {
@@ -45,15 +90,28 @@ struct Written {
     path: PathBuf,
     file: Option<File>,
     boot_id: String,
+    /// Lines of this boot that were written here, not counting those that a fork began with.
     lines: u64,
     come: Arc<AtomicU64>,
+    /// What the machine began with, if it is a fork.
+    saved: Option<SavedJournal>,
 }
 
 impl Journal {
-    pub(crate) fn new(connector: Connector, path: PathBuf, interrupt: Interrupt) -> Self {
+    pub(crate) fn new(
+        connector: Connector,
+        path: PathBuf,
+        interrupt: Interrupt,
+        saved: Option<SavedJournal>,
+    ) -> Self {
         let come = Arc::new(AtomicU64::new(0));
-        let written =
-            Written { path, file: None, boot_id: String::new(), lines: 0, come: Arc::clone(&come) };
+        let boot_id = String::new();
+        let mut written =
+            Written { path, file: None, boot_id, lines: 0, come: Arc::clone(&come), saved: None };
+        if let Some(saved) = saved {
+            written.append(saved.text.trim_end().as_bytes());
+            written.saved = Some(saved);
+        }
         Self {
             connector,
             interrupt,
@@ -74,7 +132,7 @@ impl Journal {
             let mut written = written.lock().await;
             written.come.store(0, Ordering::Relaxed);
             if !written.boot_id.is_empty() && written.boot_id != boot_id {
-                let previous = format!("{} --quiet", show_boot(&written.boot_id));
+                let previous = format!("{} --quiet", written.select(&written.boot_id));
                 if let Ok(follower) = connector.follow(previous, CONNECT_LIMIT, &interrupt).await {
                     written.copy(follower).await;
                 }
@@ -82,7 +140,7 @@ impl Journal {
             }
             written.boot_id.clone_from(&boot_id);
             written.come.store(0, Ordering::Relaxed);
-            let follow = format!("{} --follow --no-tail", show_boot(&boot_id));
+            let follow = format!("{} --follow --no-tail", written.select(&boot_id));
             while interrupt.current().is_none() {
                 if let Ok(follower) = connector.follow(&follow, CONNECT_LIMIT, &interrupt).await {
                     written.copy(follower).await;
@@ -142,6 +200,17 @@ fn show_boot(boot_id: &str) -> String {
 }
 
 impl Written {
+    /// The command that shows a boot, from where the lines are counted.
+    fn select(&self, boot_id: &str) -> String {
+        let show = show_boot(boot_id);
+        match &self.saved {
+            Some(saved) if saved.boot_id == boot_id => {
+                format!("{show} --after-cursor={}", quote(&saved.cursor))
+            }
+            _ => show,
+        }
+    }
+
     /// Appends what comes, but for the lines that are there already.
     async fn copy(&mut self, mut follower: Follower) {
         let mut seen = 0;
@@ -163,5 +232,42 @@ impl Written {
         if let Some(file) = &mut self.file {
             let _ = file.write_all(&[line, b"\n"].concat());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_saved_journal_is_kept_and_found() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(SavedJournal::read(directory.path()).is_none());
+        let shown = "one\n  two\n-- cursor: s=1;i=2\n";
+        let saved = SavedJournal::parse(shown, "b00t").unwrap();
+        saved.write(directory.path()).unwrap();
+        let read = SavedJournal::read(directory.path()).unwrap();
+        assert_eq!((&*read.text, &*read.cursor), ("one\n  two\n", "s=1;i=2"));
+        assert_eq!(read.boot_id, "b00t");
+        for wrong in ["", "no cursor\n", "-- cursor: alone\n"] {
+            assert!(SavedJournal::parse(wrong, "b00t").is_none(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_fork_goes_on_where_its_origin_was_saved() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal.log");
+        let saved = SavedJournal::parse("one\ntwo\n-- cursor: c;1\n", "b00t-1").unwrap();
+        let come = Arc::default();
+        let boot_id = String::new();
+        let mut written =
+            Written { path: path.clone(), file: None, boot_id, lines: 0, come, saved: Some(saved) };
+        let select = written.select("b00t-1");
+        assert!(select.starts_with("journalctl --boot=b00t1 "), "{select}");
+        assert!(select.ends_with(" --after-cursor='c;1'"), "{select}");
+        assert!(!written.select("b00t-2").contains("cursor"), "another boot is shown whole");
+        written.append(b"three");
+        assert_eq!(fs::read_to_string(path).unwrap(), "three\n");
     }
 }

@@ -25,7 +25,7 @@ pub use catalogue::catalogue;
 pub use context::{Context, World};
 pub use failure::{Checks, Failure, LISTED, Phase, Result};
 pub use fault::{DiskFault, Fault, FaultError};
-pub use fork::{ForkKey, ForkPoint};
+pub use fork::{ForkKey, ForkPoint, ForkPolicy};
 pub use guest::Guest;
 pub use limits::Limits;
 pub use live::LiveMachine;

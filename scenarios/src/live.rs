@@ -4,20 +4,21 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::{sync::watch, task::JoinHandle};
 use wheeltap_platforms::{
     Capability, Class, DiskPatch, Hardware, Interrupt, Interruption, Machine, MachineSpec, Origin,
     PlatformError,
-    ssh::{Command, Connector, SshLog},
+    ssh::{Command, Connection, Connector, SshKey, SshLog},
     wait_for,
 };
 
 use crate::{
     context::World,
     failure::{Failure, Phase, Result},
+    fork::Ready,
     guest::Guest,
     journal::Journal,
     limits::Limits,
@@ -34,6 +35,8 @@ const QMP_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a machine that was too slow is given for the list of its processes, under KVM.
 const PROCESSES_LIMIT: Duration = Duration::from_secs(3);
+/// Shows the boot id.
+const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
 
 /// What a machine is started with.
 pub(crate) struct Start {
@@ -46,6 +49,10 @@ pub(crate) struct Start {
     /// Console rules whose lines the scenario provokes.
     pub(crate) expects: &'static [&'static str],
     pub(crate) origin: Origin,
+    /// Logs in, in place of the run's key.
+    pub(crate) key: Option<SshKey>,
+    /// What it is a fork of, if it is one.
+    pub(crate) fork: Option<Arc<Ready>>,
 }
 
 /// A machine that runs, and everything that watches it.
@@ -94,6 +101,7 @@ impl LiveMachine {
             () = world.cancel.cancelled() => return Err(cancelled()),
             machine = world.platform.start(spec) => machine?,
         };
+        observer.machine(machine.name(), start.fork.as_ref().map(|fork| &*fork.name));
         let interrupter = machine.interrupter().clone();
         let watch = machine
             .console_log()
@@ -114,11 +122,15 @@ impl LiveMachine {
             }
         });
         let log = SshLog::open(&evidence.join("ssh.log"))?;
-        let connector =
-            Connector::new(machine.ssh_address(), &world.user, world.key.clone()).with_log(log);
+        let key = start.key.unwrap_or_else(|| world.key.clone());
+        let mut connector = Connector::new(machine.ssh_address(), &world.user, key).with_log(log);
+        if start.fork.is_some() {
+            connector = connector.with_patience(world.limits().command());
+        }
         let interrupt = interrupter.listen();
-        let journal =
-            Journal::new(connector.clone(), evidence.join("journal.log"), interrupt.clone());
+        let saved = start.fork.and_then(|fork| fork.journal.clone());
+        let file = evidence.join("journal.log");
+        let journal = Journal::new(connector.clone(), file, interrupt.clone(), saved);
         Ok(Arc::new(Self {
             interrupt,
             machine,
@@ -138,17 +150,42 @@ impl LiveMachine {
 
     /// Waits until the guest answers on SSH, and begins an epoch.
     pub(crate) async fn reach(self: &Arc<Self>, limit: Duration) -> Result<Guest> {
+        let connection = self.connect(limit).await?;
+        let command = Command::new(BOOT_ID, self.limits.command());
+        let boot_id = connection.exec(command).await?.stdout_text().trim().to_owned();
+        Ok(self.begin_epoch(connection, boot_id))
+    }
+
+    /// The same for a fork, whose clock stood still from when it was saved: sets it to the host's time. One command does
+    /// both, since each costs an emulated guest a tenth of a second and more.
+    pub(crate) async fn reach_fork(self: &Arc<Self>, limit: Duration) -> Result<Guest> {
+        let connection = self.connect(limit).await?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let time = format!("@{}.{:03}", now.as_secs(), now.subsec_millis());
+        let line = format!("{BOOT_ID} && sudo -n date -u -s {time}");
+        let output = connection.exec(Command::new(line, self.limits.command())).await?;
+        if !output.status.success() {
+            let why = output.stderr_text().trim().to_owned();
+            let headline = format!("the clock of a fork can't be set ({}): {why}", output.status);
+            return Err(Failure::new(Class::Infra, "clock", headline));
+        }
+        let boot_id = output.stdout_text().lines().next().unwrap_or_default().to_owned();
+        Ok(self.begin_epoch(connection, boot_id))
+    }
+
+    fn begin_epoch(self: &Arc<Self>, connection: Connection, boot_id: String) -> Guest {
+        self.journal.follow_boot(&boot_id);
+        Guest { live: Arc::clone(self), connection, boot_id, epoch: self.epoch() }
+    }
+
+    async fn connect(&self, limit: Duration) -> Result<Connection> {
         let reached = self.connector.wait_until_reachable(limit, &self.interrupt).await;
-        let connection = reached.map_err(|error| {
+        reached.map_err(|error| {
             let failure = self.explain(error.into());
             // Ignition's failures are told by their headline; every other cause before the first contact is the boot's.
             let ignition = failure.headline.starts_with("Ignition");
             failure.in_phase(if ignition { Phase::Ignite } else { Phase::Boot })
-        })?;
-        let command = Command::new("cat /proc/sys/kernel/random/boot_id", self.limits.command());
-        let boot_id = connection.exec(command).await?.stdout_text().trim().to_owned();
-        self.journal.follow_boot(&boot_id);
-        Ok(Guest { live: Arc::clone(self), connection, boot_id, epoch: self.epoch() })
+        })
     }
 
     /// A machine that ended because of a fatal line may be noticed before the line is; the line is the better cause.

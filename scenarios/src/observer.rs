@@ -7,6 +7,9 @@ pub trait Observer: Send + Sync {
     /// The attempt is in another phase.
     fn phase(&self, phase: Phase);
 
+    /// A machine was started: it boots, unless `from` says what it is a fork of.
+    fn machine(&self, name: &str, from: Option<&str>);
+
     /// A line for the timeline: what the scenario does now.
     fn step(&self, text: &str);
 

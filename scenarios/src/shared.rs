@@ -61,6 +61,8 @@ impl SharedMachine {
             // An expectation would hide from one scenario what another provokes.
             expects: &[],
             origin: Origin::Boot,
+            key: None,
+            fork: None,
         };
         let live = LiveMachine::start(&self.world, start, Arc::clone(&self.observer)).await?;
         if let Ok(mut current) = self.live.lock() {

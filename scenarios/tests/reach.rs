@@ -24,6 +24,7 @@ struct Silent;
 
 impl Observer for Silent {
     fn phase(&self, _: Phase) {}
+    fn machine(&self, _: &str, _: Option<&str>) {}
     fn step(&self, _: &str) {}
     fn console(&self, _: &Hit) {}
     fn trouble(&self, _: &str) {}
@@ -34,6 +35,7 @@ fn machine(server: &Server) -> SharedMachine {
         platform: Arc::new(External::new(server.address)),
         profile: Profile::builtin("reference").unwrap(),
         image: PathBuf::new(),
+        image_digest: String::new(),
         image_version: None,
         config: None,
         key: server.key.private(),
@@ -41,6 +43,7 @@ fn machine(server: &Server) -> SharedMachine {
         user: user(),
         rules: Rules::builtin(),
         updates: Updates::None("this machine has none".into()),
+        states: None,
         cancel: CancellationToken::new(),
     };
     let evidence = server.dir.path().join("m1");

@@ -190,6 +190,8 @@ pub(super) enum ForkName {
     Auto,
     /// Every machine boots.
     Off,
+    /// Every case whose machine can be a fork gets one, or isn't judged.
+    Require,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -79,6 +79,13 @@ pub(super) fn carry_out(
     let setup = setup(args, &scenarios)?;
     let (world, image) =
         with_steps("updates", |abort, step| setup.world(cancel.clone(), abort, step))?;
+    if args.fork == ForkName::Require && !world.can_fork() {
+        let platform = world.platform.name();
+        return Err(UserError::usage(format!(
+            "--fork require: machines of the platform {platform} can't be forked"
+        ))
+        .with_help("leave it out, or say --fork auto"));
+    }
     let json = args.format == RunFormat::Json;
     let screen = Arc::new(Screen::new(Options { level, json, expected: Box::new(|_| None) }));
     let engine = Engine {
@@ -200,6 +207,7 @@ impl From<ForkName> for ForkMode {
         match name {
             ForkName::Auto => Self::Auto,
             ForkName::Off => Self::Off,
+            ForkName::Require => Self::Require,
         }
     }
 }

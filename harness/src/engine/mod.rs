@@ -1,11 +1,12 @@
 //! The engine: from a plan to verdicts. It knows nothing about the command line or about `cargo test`; both drive it.
 //!
-//! `plan` decides what will run, `schedule` when each part of it starts, `unit` runs the cases that share a machine (or one
+//! `plan` decides what will run, `forks` what it starts from, `schedule` when each part of it starts, `unit` runs the cases that share a machine (or one
 //! that has its own) and tries again where `policy` says so and `budget` allows it, `attempt` runs one case once, `record` turns
 //! what happens into events.
 
 mod attempt;
 mod budget;
+mod forks;
 mod host;
 mod plan;
 mod policy;

@@ -30,11 +30,13 @@ pub struct Request {
 /// Whether machines start where others had booted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForkMode {
-    /// Where the platform can, and several cases have the same machine.
+    /// Where the platform can, and several cases have the same machine, or an earlier run has left a state.
     #[default]
     Auto,
     /// Every machine boots.
     Off,
+    /// Where the platform can, also for a single case; one that has to boot in spite of that is not judged.
+    Require,
 }
 
 /// One case: a scenario in a cell, perhaps with a fault.
@@ -90,6 +92,7 @@ pub struct Planned {
     pub(crate) units: Vec<Unit>,
     /// What machines start from; units name them by their place.
     pub(crate) forks: Vec<ForkPlan>,
+    pub(crate) fork: ForkMode,
 }
 
 /// Something that machines start from.
@@ -162,7 +165,7 @@ impl Planned {
         let forks =
             if request.fork == ForkMode::Off { Vec::new() } else { forks(&mut units, world) };
         units.sort_by_key(urgency);
-        Self { plan, units, forks }
+        Self { plan, units, forks, fork: request.fork }
     }
 }
 

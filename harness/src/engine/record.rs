@@ -80,6 +80,13 @@ impl Observer for Recorder {
         self.append(Event::PhaseEntered { case, attempt, phase: phase_of(phase) });
     }
 
+    fn machine(&self, name: &str, from: Option<&str>) {
+        let Current { case, attempt, .. } = self.lock().clone();
+        let origin = if from.is_some() { reports::Origin::Fork } else { reports::Origin::Boot };
+        let (machine, from) = (name.to_owned(), from.map(str::to_owned));
+        self.append(Event::MachineStarted { case, attempt, machine, origin, from });
+    }
+
     fn step(&self, text: &str) {
         let Current { case, attempt, .. } = self.lock().clone();
         self.append(Event::Step { case, attempt, text: text.to_owned() });

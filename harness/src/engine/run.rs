@@ -12,12 +12,12 @@ use std::{
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use wheeltap_platforms::Capability;
 use wheeltap_reports::{CaseId, Event, EventLog, Image, Plan, Record, Run, Verdict};
-use wheeltap_scenarios::{ForkPoint, World};
+use wheeltap_scenarios::World;
 
 use super::{
     budget::Budget,
-    host,
-    plan::{ForkPlan, Planned, Request},
+    forks, host,
+    plan::{Planned, Request},
     policy::Policy,
     record::append,
     schedule::{self, Expected, Jobs, Queue, Scheduler, Task},
@@ -185,7 +185,13 @@ impl Engine {
             world: Arc::clone(&self.world),
             log: Arc::clone(&prepared.log),
             run_directory: prepared.directory.clone(),
-            forks: self.forks(prepared),
+            forks: forks::points(
+                &self.world,
+                &prepared.planned,
+                self.policy.repeat,
+                &prepared.directory,
+                &prepared.log,
+            ),
             policy: self.policy.clone(),
             budget: Budget::new(&self.policy),
             expected: Arc::clone(&self.expected),
@@ -228,18 +234,6 @@ impl Engine {
             let Some(id) = running.next().await else { break };
             scheduler.finished(id);
         }
-    }
-
-    fn forks(&self, prepared: &Prepared) -> Vec<Arc<ForkPoint>> {
-        let keys = prepared.planned.forks.iter().enumerate();
-        let repeat = usize::try_from(self.policy.repeat).unwrap_or(usize::MAX);
-        keys.map(|(index, ForkPlan { key, users })| {
-            let name = format!("boot-{}", index + 1);
-            let evidence = prepared.directory.join("forks").join(&name);
-            let world = Arc::clone(&self.world);
-            Arc::new(ForkPoint::new(world, key.clone(), users * repeat, name, evidence))
-        })
-        .collect()
     }
 }
 

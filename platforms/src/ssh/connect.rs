@@ -51,6 +51,8 @@ pub struct Connector {
     key: SshKey,
     pin: HostKeyPin,
     log: SshLog,
+    /// How long the first attempt waits for an answer, at least.
+    patience: Duration,
 }
 
 impl Connector {
@@ -58,13 +60,20 @@ impl Connector {
     #[must_use]
     pub fn new(address: SocketAddr, user: impl Into<String>, key: SshKey) -> Self {
         let (pin, log) = (HostKeyPin::default(), SshLog::none());
-        Self { address, user: user.into(), key, pin, log }
+        Self { address, user: user.into(), key, pin, log, patience: Duration::ZERO }
     }
 
     /// Writes what happens to `log`.
     #[must_use]
     pub fn with_log(self, log: SshLog) -> Self {
         Self { log, ..self }
+    }
+
+    /// Gives every attempt to connect at least so long to be answered: for a guest whose server is known to listen, so that
+    /// giving up and trying again could only be slower.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Checks host keys against `pin`, which may have been set by another connector.
@@ -138,7 +147,8 @@ impl Connector {
         let tries = async {
             loop {
                 attempts += 1;
-                let pause = match self.attempt(patience(start.elapsed())).await {
+                let patience = patience(start.elapsed()).max(self.patience);
+                let pause = match self.attempt(patience).await {
                     Ok(wire) => return Ok(wire),
                     Err(SshError::Unreachable { last: how, .. }) => {
                         last = Some(how);

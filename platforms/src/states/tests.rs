@@ -136,6 +136,18 @@ async fn a_state_whose_file_was_written_to_is_removed() {
 }
 
 #[tokio::test]
+async fn a_state_that_does_not_come_up_is_removed_under_the_eyes_of_its_users() {
+    let place = Place::new();
+    let held = place.make("a", 10).await;
+    let other = place.states.find("a").unwrap().unwrap();
+    place.states.spoil(&held);
+    place.states.spoil(&other);
+    assert!(place.states.find("a").unwrap().is_none());
+    drop((held, other));
+    place.make("a", 10).await;
+}
+
+#[tokio::test]
 async fn what_was_used_least_recently_makes_room() {
     let place = Place::new();
     for (age, name) in [(30, "a"), (20, "b"), (10, "c")] {

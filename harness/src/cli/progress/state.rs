@@ -92,6 +92,13 @@ impl State {
                 }
                 self.moment(Level::Verbose, &phase.to_string(), (case, *attempt), "", *at)
             }
+            Event::MachineStarted { case, attempt, machine, from, .. } => {
+                let text = match from {
+                    Some(from) => format!("{machine} is a fork of {from}"),
+                    None => format!("{machine} boots"),
+                };
+                self.moment(Level::Verbose, "machine", (case, *attempt), &text, *at)
+            }
             Event::Step { case, attempt, text } => {
                 self.moment(Level::Verbose, "step", (case, *attempt), text, *at)
             }
