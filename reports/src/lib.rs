@@ -17,6 +17,7 @@ mod case;
 mod clean;
 mod error;
 mod event;
+pub mod history;
 mod json;
 mod junit;
 mod log;

@@ -167,7 +167,7 @@ pub(crate) fn last_line(run: &Run, paint: Paint) -> String {
 }
 
 /// A duration as people say it: `4.2 s`, `3 min 12 s`, `2 h 5 min`.
-fn human(seconds: f64) -> String {
+pub(crate) fn human(seconds: f64) -> String {
     // Saturating, so that nonsense in a log can't do worse than look odd.
     let whole = seconds.round() as u64;
     match whole {

@@ -89,11 +89,20 @@ impl Fixture {
         self.push(event)
     }
 
-    /// Call it when the plan was changed after the start.
+    /// Changes what has happened so far.
+    pub(crate) fn each_event(&mut self, change: impl FnMut(&mut Event)) {
+        self.events.iter_mut().for_each(change);
+    }
+
+    /// Makes the start fit a plan that was changed after it.
     pub(crate) fn restart(&mut self) {
-        let events = std::mem::take(&mut self.events);
-        self.start();
-        self.events.extend(events.into_iter().skip(1));
+        let (digest, now) = (self.plan.digest(), self.plan.image.clone());
+        self.each_event(|event| {
+            if let Event::RunStarted { image, plan, .. } = event {
+                image.clone_from(&now);
+                plan.clone_from(&digest);
+            }
+        });
     }
 
     /// An attempt with a short timeline.
