@@ -15,6 +15,7 @@ fn wheeltap(directory: &Path, args: &[&str]) -> Output {
         .args(args)
         .current_dir(directory)
         .env("WHEELTAP_CACHE", directory.join("cache"))
+        .env("WHEELTAP_HISTORY", directory.join("history.sqlite"))
         .env("NO_COLOR", "1")
         .output()
         .unwrap()
@@ -149,6 +150,7 @@ fn a_place_for_sockets_that_is_not_there_is_infrastructure() {
         .args(BOOTABLE)
         .current_dir(directory.path())
         .env("TMPDIR", "/nonexistent")
+        .env("WHEELTAP_HISTORY", directory.path().join("history.sqlite"))
         .output()
         .unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);
@@ -169,6 +171,7 @@ fn a_full_disk_is_an_infrastructure_failure() {
     let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
         .current_dir(directory.path())
+        .env("WHEELTAP_HISTORY", directory.path().join("history.sqlite"))
         .output();
     let Ok(output) = output.inspect_err(|error| eprintln!("skipped: unshare: {error}")) else {
         return;
@@ -238,6 +241,7 @@ fn list_is_json_on_demand() {
 #[test_case("doctor")]
 #[test_case("image"; "image command")]
 #[test_case("console-scan"; "console scan")]
+#[test_case("history")]
 fn every_command_has_help_with_an_example(command: &str) {
     let output = wheeltap(Path::new("."), &[command, "--help"]);
     let help = String::from_utf8_lossy(&output.stdout);

@@ -81,6 +81,7 @@ fn run(directory: &Path, port: u16, args: &[&str]) -> Output {
         .args(["--host", &format!("{}@127.0.0.1:{port}", user.trim())])
         .args(args)
         .current_dir(directory)
+        .env("WHEELTAP_HISTORY", directory.join("history.sqlite"))
         .output()
         .unwrap()
 }

@@ -33,6 +33,7 @@ impl Run {
             .args(["--image", "disk.img", "--profile", "reference", "--accel", "tcg"])
             .current_dir(directory.path())
             .env("TMPDIR", directory.path().join("tmp"))
+            .env("WHEELTAP_HISTORY", directory.path().join("history.sqlite"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wheeltap_scenarios::updates::{UpdateServer, Version};
 
+use super::history::HistoryArgs;
 use crate::engine::Retries;
 
 /// wheeltap boots an operating-system image and says whether it may leave.
@@ -46,6 +47,11 @@ pub(super) enum Command {
     /// Serve what machines need from elsewhere.
     #[command(subcommand)]
     Serve(ServeCommand),
+    /// Say how scenarios did over time: how often they pass, since when they fail, which image is why.
+    #[command(
+        after_help = "Example:\n  wheeltap history\n  wheeltap history update.apply --image 'flatcar:*'"
+    )]
+    History(HistoryArgs),
 }
 
 /// Which scenarios.
@@ -158,6 +164,12 @@ pub(super) struct RunArgs {
     /// What standard output gets: the summary, or each event as a line of JSON as it happens.
     #[arg(long, value_enum, default_value = "text")]
     pub(super) format: RunFormat,
+    /// The history to record this run in, in place of the user's (see `wheeltap history`).
+    #[arg(long, value_name = "FILE", conflicts_with = "no_history")]
+    pub(super) history: Option<PathBuf>,
+    /// Don't record this run.
+    #[arg(long)]
+    pub(super) no_history: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -4,6 +4,7 @@ mod again;
 mod args;
 mod console_scan;
 mod doctor;
+mod history;
 mod image;
 mod list;
 mod out;
@@ -45,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Image(args) => image::image(&args.command),
         Command::ConsoleScan(args) => console_scan::console_scan(&args),
         Command::Serve(command) => serve::serve(&command),
+        Command::History(args) => history::history(&args),
     };
     result.unwrap_or_else(|error| {
         let code = error.exit_code();

@@ -18,13 +18,15 @@ use wheeltap_scenarios::{Fault, Scenario};
 use super::{
     again,
     args::{AccelName, FirmwareName, ForkName, Jobs, PlatformName, RunArgs, RunFormat},
-    out,
+    history, out,
     progress::{Level, Options, Screen},
     steps::with_steps,
 };
 use crate::{
     ExitCode, ExternalHost, Selection, Setup, UpdateSetup, UserError,
-    engine::{self, CasePolicy, Engine, EngineError, ForkMode, Policy, Prepared, Request},
+    engine::{
+        self, CasePolicy, Engine, EngineError, Expected, ForkMode, Policy, Prepared, Request,
+    },
 };
 
 /// After a second signal the runtime gets this long to kill what it holds.
@@ -87,13 +89,19 @@ pub(super) fn carry_out(
         .with_help("leave it out, or say --fork auto"));
     }
     let json = args.format == RunFormat::Json;
-    let screen = Arc::new(Screen::new(Options { level, json, expected: Box::new(|_| None) }));
+    let expected: Expected = match args.no_history {
+        true => Arc::new(|_| None),
+        false => history::expected(args.history.as_deref(), world.platform.accelerator()),
+    };
+    let shown = Arc::clone(&expected);
+    let screen =
+        Arc::new(Screen::new(Options { level, json, expected: Box::new(move |id| shown(id)) }));
     let engine = Engine {
         world: Arc::new(world),
         image,
         jobs: args.jobs.into(),
         policy: policy(args),
-        expected: Arc::new(|_| None),
+        expected,
         command: std::env::args().collect(),
         out: args.out.clone(),
         progress: Arc::clone(&screen) as _,
@@ -145,7 +153,7 @@ fn policy(args: &RunArgs) -> Policy {
 }
 
 /// Runs until the end. The first signal cancels, the second gives up (`None`).
-async fn until_second_signal(
+pub(super) async fn until_second_signal(
     engine: &Engine,
     prepared: &Prepared,
     cancel: &CancellationToken,
@@ -194,6 +202,9 @@ fn finish(args: &RunArgs, run: &Run) -> Result<ExitCode, UserError> {
             out::write_error(summary(out::paint(&io::stderr()))?);
         }
         RunFormat::Json => {}
+    }
+    if !args.no_history {
+        history::record(args.history.as_deref(), run);
     }
     if let Some(file) = &args.junit {
         let junit = wheeltap_reports::render(run, Format::Junit)?;

@@ -1,7 +1,6 @@
 //! Taking in a run.
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, TransactionBehavior, named_params};
-use sha2::{Digest, Sha256};
 
 use super::{History, HistoryResult};
 use crate::{CaseResult, Failure, Run, Verdict};
@@ -118,7 +117,7 @@ impl Writer<'_> {
                 attempt.seconds,
                 failure.map(Failure::slug),
                 failure.map(|failure| &failure.headline),
-                failure.map(signature),
+                failure.map(Failure::signature),
             ))?;
         }
         Ok(())
@@ -167,11 +166,4 @@ impl Writer<'_> {
 /// The verdict that a word in the file means. A word that nobody knows is no pass.
 pub(super) fn verdict_of(word: &str) -> Verdict {
     Verdict::ALL.into_iter().find(|verdict| verdict.word() == word).unwrap_or(Verdict::NotRun)
-}
-
-/// The failure's signature, in 12 hex digits.
-// To be replaced by `Failure::signature`, which also leaves out what differs between two nights.
-fn signature(failure: &Failure) -> String {
-    let digest = Sha256::digest(format!("{}\n{}", failure.slug(), failure.headline));
-    hex::encode(&digest[..6])
 }
