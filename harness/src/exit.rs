@@ -42,11 +42,13 @@ impl ExitCode {
     }
 }
 
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> Self {
+impl ExitCode {
+    /// The exit code of a run. Whether a case that passed only after retries fails it is policy; to report such cases is not.
+    #[must_use]
+    pub fn from_outcome(outcome: Outcome, flaky_fails: bool) -> Self {
         match outcome {
             Outcome::AllPassed => Self::Passed,
-            // Which of the two a flaky pass is will be policy; reporting it is not.
+            Outcome::FlakyOnly if flaky_fails => Self::Flaky,
             Outcome::FlakyOnly => Self::Passed,
             Outcome::ProductFailure => Self::ProductFailure,
             Outcome::InfraFailure => Self::InfraFailure,
@@ -95,7 +97,18 @@ mod tests {
             Outcome::NothingRan,
         ];
         for outcome in others {
-            assert_ne!(ExitCode::from(outcome), ExitCode::Passed, "{outcome:?}");
+            for flaky_fails in [false, true] {
+                let code = ExitCode::from_outcome(outcome, flaky_fails);
+                assert!(!matches!(code, ExitCode::Passed | ExitCode::Flaky), "{outcome:?}");
+            }
         }
+    }
+
+    #[test]
+    fn what_a_flaky_pass_is_depends_on_policy() {
+        let code = |outcome, flaky_fails| ExitCode::from_outcome(outcome, flaky_fails).code();
+        assert_eq!(code(Outcome::FlakyOnly, false), 0);
+        assert_eq!(code(Outcome::FlakyOnly, true), 4);
+        assert_eq!(code(Outcome::AllPassed, true), 0);
     }
 }

@@ -1,5 +1,7 @@
 //! A case and its attempts as the event log tells them.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -36,6 +38,9 @@ pub struct CaseResult {
 pub struct Attempt {
     /// From 1.
     pub number: u32,
+    /// The directory of the run that made it, absolute, if several were merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_dir: Option<PathBuf>,
     /// Where its evidence lies, relative to the run directory.
     pub dir: String,
     /// When it began, in UTC.
@@ -247,6 +252,7 @@ impl Attempt {
     fn new(number: u32, started: Timestamp) -> Self {
         Self {
             number,
+            run_dir: None,
             dir: String::new(),
             started,
             verdict: Verdict::NotRun,

@@ -149,6 +149,40 @@ pub enum Error {
         problems: Vec<Problem>,
     },
 
+    /// There are no runs to merge.
+    #[error("there are no runs to merge; give at least one run directory")]
+    NothingToMerge,
+
+    /// Runs of different plans.
+    #[error(
+        "{} and {} have different plans, with the digests {one_digest} and {other_digest}; \
+         only runs that promised the same can be merged", one.display(), other.display()
+    )]
+    OtherPlans {
+        /// A run's directory.
+        one: PathBuf,
+        /// Its plan's digest, in hex.
+        one_digest: String,
+        /// Another run's directory.
+        other: PathBuf,
+        /// Its plan's digest, in hex.
+        other_digest: String,
+    },
+
+    /// Runs that were judged by different waivers.
+    #[error(
+        "{} and {} have different waivers with the id {id}; \
+         say which holds with --waivers FILE", one.display(), other.display()
+    )]
+    OtherWaivers {
+        /// The id.
+        id: String,
+        /// A run's directory.
+        one: PathBuf,
+        /// Another run's directory.
+        other: PathBuf,
+    },
+
     /// A serializer refused the data.
     #[error("cannot render the {format} report; this is a defect of wheeltap, please report it")]
     Render {

@@ -3,6 +3,7 @@
 //! ```text
 //! { "version": 1,                    see FORMAT_VERSION; it grows when a reader would break
 //!   "run": "…", "created": "…Z",     the run's id; when it was planned
+//!   "runs": [ { run, dir, created, state, started, partition, seconds } … ]  if several were merged
 //!   "state": "ended" | "killed" | "running" | "interrupted", "signal": "SIGINT" (if interrupted)
 //!   "outcome": "all-passed" | …      the exit code in words, see Outcome
 //!   "started": { at, wheeltap, command, host } | null
@@ -16,7 +17,9 @@
 //! A case has `scenario`, `cell`, `verdict`, `reason` (for `skip` and `not-run`), `waived` (with
 //! `id`, `owner`, `tracker`, `expires`, `reason`), `elsewhere` (`true` if another partition has it), `seconds` and `attempts`; an attempt has `number`, `dir`, `started`, `verdict`, `failure` (with `phase`,
 //! `class`, `kind`, `headline`, `detail`, `signature`), `seconds`, `timeline` and `evidence`. Durations are in
-//! seconds, times in UTC, paths relative to the run directory. Keys may be added within a version.
+//! seconds, times in UTC, paths relative to the run directory; of merged runs, to the attempt's `run_dir`. Keys may be added within a version.
+
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -30,6 +33,8 @@ use crate::{
 struct Document<'a> {
     version: u32,
     run: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    runs: Vec<Part<'a>>,
     created: Timestamp,
     #[serde(flatten)]
     state: &'a State,
@@ -51,11 +56,40 @@ struct Document<'a> {
     defects: &'a [String],
 }
 
+/// One of several runs that were merged.
+#[derive(Serialize)]
+struct Part<'a> {
+    run: &'a str,
+    dir: &'a Path,
+    created: Timestamp,
+    #[serde(flatten)]
+    state: &'a State,
+    started: Option<&'a Started>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<&'a str>,
+    seconds: f64,
+}
+
+impl<'a> Part<'a> {
+    fn new(run: &'a Run) -> Self {
+        Self {
+            run: &run.plan.run,
+            dir: &run.dir,
+            created: run.plan.created,
+            state: &run.state,
+            started: run.started.as_ref(),
+            partition: run.partition.as_deref(),
+            seconds: run.seconds,
+        }
+    }
+}
+
 /// Renders the JSON report, indented, with a newline at its end.
 pub(crate) fn render(run: &Run) -> Result<String> {
     let document = Document {
         version: FORMAT_VERSION,
         run: &run.plan.run,
+        runs: run.parts().iter().map(|part| Part::new(part)).collect(),
         created: run.plan.created,
         state: &run.state,
         outcome: run.outcome(),

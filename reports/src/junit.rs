@@ -204,7 +204,8 @@ fn output(run: &Run, case: &CaseResult) -> String {
         for path in attempt.evidence.iter().filter(|_| !passed) {
             // These would end the line or the path early.
             if !path.contains(['|', '[', ']', '\n', '\r']) {
-                let _ = writeln!(attachments, "[[ATTACHMENT|{}]]", run.dir.join(path).display());
+                let path = run.path_of(attempt, path);
+                let _ = writeln!(attachments, "[[ATTACHMENT|{}]]", path.display());
             }
         }
     }

@@ -8,6 +8,7 @@
 //! Plan::write, EventLog::append ─▶ plan.json, events.jsonl ─▶ Run::load ─▶ render(Junit | Json | Text)
 //! ```
 //!
+//! [`Run::merge`] makes one run of several, such as partitions of one plan.
 //! [`Waivers`] judge a run: failures that somebody has accepted don't fail it.
 //!
 //! This crate knows nothing about machines: cells and evidence are names and paths here.
@@ -21,6 +22,7 @@ pub mod history;
 mod json;
 mod junit;
 mod log;
+mod merge;
 mod outcome;
 mod plan;
 mod run;

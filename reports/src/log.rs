@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{Timestamp, Unit};
+use sha2::{Digest, Sha256};
 
 use crate::{EVENTS_FILE, Error, Event, Record, Result};
 
@@ -146,6 +147,8 @@ pub(crate) struct Read {
     pub(crate) records: Vec<Record>,
     /// Whether its writer still lives.
     pub(crate) live: bool,
+    /// The sha256 of its bytes, in hex; empty if it isn't there.
+    pub(crate) digest: String,
 }
 
 /// Reads the event log in a run directory. A log that isn't there is empty: the run was killed
@@ -157,13 +160,14 @@ pub(crate) fn read(dir: &Path) -> Result<Read> {
     let live = match File::open(&path) {
         Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
         Err(source) if source.kind() == ErrorKind::NotFound => {
-            return Ok(Read { records: Vec::new(), live: false });
+            return Ok(Read { records: Vec::new(), live: false, digest: String::new() });
         }
         Err(source) => return Err(cannot(source)),
     };
-    let records = parse(&std::fs::read(&path).map_err(cannot)?)
-        .map_err(|(line, source)| Error::BadEvent { path, line, source })?;
-    Ok(Read { records, live })
+    let bytes = std::fs::read(&path).map_err(cannot)?;
+    let digest = hex::encode(Sha256::digest(&bytes));
+    let records = parse(&bytes).map_err(|(line, source)| Error::BadEvent { path, line, source })?;
+    Ok(Read { records, live, digest })
 }
 
 /// Parses a log. What follows the last newline was torn by a kill, and is left out unless it is

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -10,15 +11,16 @@ use serde::Serialize;
 
 use crate::clean::{self, LINE};
 use crate::{
-    CaseId, CaseResult, Counts, EVENTS_FILE, Error, Event, Host, Outcome, PLAN_FILE, Plan, Record,
-    Result, Verdict, WAIVERS_FILE, WaiverStatus, Waivers, log,
+    Attempt, CaseId, CaseResult, Counts, EVENTS_FILE, Error, Event, Host, Outcome, PLAN_FILE, Plan,
+    Record, Result, Verdict, WAIVERS_FILE, WaiverStatus, Waivers, log,
 };
 
 /// A run, whole or cut off. All text in it from guests and tools is fit to be shown: see
 /// [`Run::load`].
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The run directory, absolute. Paths of evidence are relative to it.
+    /// The run directory, absolute; of merged runs, that of the first. Paths of evidence are relative
+    /// to it, or to [`Attempt::run_dir`].
     pub dir: PathBuf,
     /// What was promised.
     pub plan: Plan,
@@ -38,8 +40,14 @@ pub struct Run {
     pub defects: Vec<String>,
     /// What each waiver did, in the order of their file; empty without one.
     pub waivers: Vec<WaiverStatus>,
-    /// From the first event to the last, in seconds.
+    /// From the first event to the last, in seconds; of merged runs the sum of all.
     pub seconds: f64,
+    /// The sha256 of its event log, by which a copy is known.
+    pub(crate) log_digest: String,
+    /// The waivers in its directory.
+    pub(crate) own_waivers: Option<Arc<Waivers>>,
+    /// What it was merged from.
+    pub(crate) parts: Vec<Arc<Self>>,
 }
 
 /// What is known when a run starts, beyond its plan.
@@ -90,7 +98,9 @@ impl Run {
         let file = dir.join(WAIVERS_FILE);
         if file.exists() {
             let day = run.day();
-            Waivers::load(&file)?.apply(&mut run, day);
+            let waivers = Waivers::load(&file)?;
+            waivers.apply(&mut run, day);
+            run.own_waivers = Some(Arc::new(waivers));
         }
         Ok(run)
     }
@@ -122,6 +132,9 @@ impl Run {
             defects: Vec::new(),
             waivers: Vec::new(),
             seconds: 0.0,
+            log_digest: log.digest,
+            own_waivers: None,
+            parts: Vec::new(),
         };
         if let (Some(first), Some(last)) = (log.records.first(), log.records.last()) {
             run.seconds = last.at.duration_since(first.at).as_secs_f64().max(0.0);
@@ -142,8 +155,13 @@ impl Run {
     /// The day on which it began, or was planned if it never did; in UTC.
     #[must_use]
     pub fn day(&self) -> Date {
-        let began = self.started.as_ref().map_or(self.plan.created, |started| started.at);
-        TimeZone::UTC.to_datetime(began).date()
+        TimeZone::UTC.to_datetime(self.began()).date()
+    }
+
+    /// The path of a file that an attempt left.
+    #[must_use]
+    pub fn path_of(&self, attempt: &Attempt, file: &str) -> PathBuf {
+        attempt.run_dir.as_deref().unwrap_or(&self.dir).join(file)
     }
 
     /// How the run ended, in one word.

@@ -237,7 +237,7 @@ fn run_root(path: &str) -> (&'static str, &str) {
 /// `.tmpAbC12d`, `tmp.AbCdEfGh12`, `wheeltap-x7Q2bN`: names that a program made up.
 fn is_random_name(name: &str) -> bool {
     let Some(tail) = name.rsplit(['-', '.', '_']).next() else { return false };
-    let tail = if name.starts_with(".tmp") { &name[4..] } else { tail };
+    let tail = name.strip_prefix(".tmp").unwrap_or(tail);
     (6..=12).contains(&tail.len())
         && tail.len() < name.len()
         && tail.chars().all(|c| c.is_ascii_alphanumeric())

@@ -86,7 +86,7 @@ fn failing(out: &mut String, run: &Run, case: &CaseResult, paint: Paint) {
         let _ = write!(out, "\n       by {id} until {expires} ({owner}, {tracker}): {reason}");
     }
     // The whole path, so that it can be pasted.
-    let path = run.dir.join(attempt.evidence.first().unwrap_or(&attempt.dir));
+    let path = run.path_of(attempt, attempt.evidence.first().unwrap_or(&attempt.dir));
     let _ = writeln!(out, "\n       {}", path.display());
 }
 
@@ -162,8 +162,16 @@ pub(crate) fn last_line(run: &Run, paint: Paint) -> String {
         human(run.seconds),
         run.plan.image.name,
         run.plan.image.version,
-        run.dir.join(JUNIT_FILE).display()
+        place(run)
     )
+}
+
+/// Where there is more to read.
+fn place(run: &Run) -> String {
+    match run.parts().len() {
+        0 => run.dir.join(JUNIT_FILE).display().to_string(),
+        parts => format!("{parts} runs merged"),
+    }
 }
 
 /// A duration as people say it: `4.2 s`, `3 min 12 s`, `2 h 5 min`.

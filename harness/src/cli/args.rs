@@ -32,8 +32,10 @@ pub(super) enum Command {
     /// List scenarios, or faults.
     #[command(after_help = "Example:\n  wheeltap list 'reboot.*' --json")]
     List(ListArgs),
-    /// Report on a run, also one that was killed.
-    #[command(after_help = "Example:\n  wheeltap report wheeltap-out/latest --format junit")]
+    /// Report on a run, also one that was killed, or on several runs of one plan as one.
+    #[command(
+        after_help = "Example:\n  wheeltap report wheeltap-out/latest --format junit\n  wheeltap report shard-1 shard-2 shard-3 --waivers waivers.toml"
+    )]
     Report(ReportArgs),
     /// Say what this host can run, and how to mend what it can't.
     #[command(after_help = "Example:\n  wheeltap doctor --json")]
@@ -152,6 +154,12 @@ pub(super) struct RunArgs {
     /// Console rules in place of the built-in ones.
     #[arg(long, value_name = "FILE")]
     pub(super) console_rules: Option<PathBuf>,
+    /// Accepted failures: they don't fail the run, and the run's directory keeps a copy.
+    #[arg(long, value_name = "FILE")]
+    pub(super) waivers: Option<PathBuf>,
+    /// What comes of cases that pass only after retries: they are reported, or make the exit code 4.
+    #[arg(long, value_enum, default_value = "report")]
+    pub(super) flaky: FlakyName,
     /// Directory for the run's directory.
     #[arg(long, value_name = "DIR", default_value = "wheeltap-out")]
     pub(super) out: PathBuf,
@@ -204,6 +212,14 @@ pub(super) enum ForkName {
     Off,
     /// Every case whose machine can be a fork gets one, or isn't judged.
     Require,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FlakyName {
+    /// They are reported, and the exit code is 0.
+    Report,
+    /// The exit code is 4, unless something graver happened.
+    Fail,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -300,11 +316,15 @@ pub(super) struct ListArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// The run's directory.
-    pub(super) run: PathBuf,
+    /// The run's directory; several runs of one plan, such as partitions, are merged.
+    #[arg(required = true)]
+    pub(super) run: Vec<PathBuf>,
     /// In which form.
     #[arg(long, value_enum, default_value = "text")]
     pub(super) format: FormatName,
+    /// Accepted failures, in place of those that the run was judged by.
+    #[arg(long, value_name = "FILE")]
+    pub(super) waivers: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -2,13 +2,13 @@
 
 use std::io::{self, Write as _};
 
-use wheeltap_reports::{Format, Paint, Run};
+use wheeltap_reports::{Format, Paint, Run, Waivers};
 
 use super::args::{FormatName, ReportArgs};
 use crate::{ExitCode, UserError};
 
 pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, UserError> {
-    let run = Run::load(&args.run)?;
+    let run = load(args)?;
     let format = match args.format {
         FormatName::Junit => Format::Junit,
         FormatName::Json => Format::Json,
@@ -25,4 +25,18 @@ pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, UserError> {
     }
     // To report is what was asked for; the report says how the run ended.
     Ok(ExitCode::Passed)
+}
+
+/// The run, or several as one. Waivers that are given take the place of those in the run directories.
+fn load(args: &ReportArgs) -> Result<Run, UserError> {
+    let Some(file) = &args.waivers else {
+        let runs = args.run.iter().map(|dir| Run::load(dir)).collect::<Result<_, _>>()?;
+        return Ok(Run::merge(runs)?);
+    };
+    let waivers = Waivers::load(file)?;
+    let runs = args.run.iter().map(|dir| Run::load_unwaived(dir)).collect::<Result<_, _>>()?;
+    let mut run = Run::merge(runs)?;
+    let day = run.day();
+    waivers.apply(&mut run, day);
+    Ok(run)
 }

@@ -12,12 +12,12 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use wheeltap_platforms::{Accelerator, Firmware};
-use wheeltap_reports::{CaseId, Format, Run};
+use wheeltap_reports::{CaseId, Format, Run, Waivers};
 use wheeltap_scenarios::{Fault, Scenario};
 
 use super::{
     again,
-    args::{AccelName, FirmwareName, ForkName, Jobs, PlatformName, RunArgs, RunFormat},
+    args::{AccelName, FirmwareName, FlakyName, ForkName, Jobs, PlatformName, RunArgs, RunFormat},
     history, out,
     progress::{Level, Options, Screen},
     steps::with_steps,
@@ -74,6 +74,7 @@ pub(super) fn carry_out(
         out::error_line("nothing is selected; `wheeltap list` shows what there is");
         return Ok(ExitCode::Incomplete);
     }
+    let waivers = args.waivers.as_deref().map(Waivers::load).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| UserError::infra(format!("no threads can be started: {error}")))?;
@@ -128,6 +129,10 @@ pub(super) fn carry_out(
         Start::Anew { .. } => engine.prepare(&request)?,
         Start::Resume { directory, .. } => engine.resume(&request, directory)?,
     };
+    if let Some(waivers) = waivers {
+        // Every report finds them there, so that all say the same, now and later.
+        waivers.write(&prepared.directory).map_err(EngineError::from)?;
+    }
     let ended = runtime.block_on(until_second_signal(&engine, &prepared, &cancel));
     // What the second signal dropped is killed by its destructors; the threads that hold it get a moment for that.
     runtime.shutdown_timeout(ABORT_LIMIT);
@@ -210,7 +215,7 @@ fn finish(args: &RunArgs, run: &Run) -> Result<ExitCode, UserError> {
         let junit = wheeltap_reports::render(run, Format::Junit)?;
         fs::write(file, junit).map_err(|error| unwritable(file, &error))?;
     }
-    Ok(run.outcome().into())
+    Ok(ExitCode::from_outcome(run.outcome(), args.flaky == FlakyName::Fail))
 }
 
 impl From<ForkName> for ForkMode {

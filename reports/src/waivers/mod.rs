@@ -66,6 +66,41 @@ impl Waivers {
         Self::parse(&path.display().to_string(), &text)
     }
 
+    /// The waivers of several runs as one, each once; none if there are none. The runs are named by
+    /// their directories.
+    ///
+    /// # Errors
+    /// [`Error::OtherWaivers`] if one id means two things.
+    pub(crate) fn union<'a>(
+        all: impl Iterator<Item = (&'a Path, &'a Self)>,
+    ) -> Result<Option<Self>> {
+        let mut seen: Vec<(&Path, &Waiver)> = Vec::new();
+        let mut texts = Vec::new();
+        for (dir, file) in all {
+            if !texts.contains(&&*file.text) {
+                texts.push(&*file.text);
+            }
+            for waiver in &file.waivers {
+                match seen.iter().find(|(_, other)| other.id == waiver.id) {
+                    None => seen.push((dir, waiver)),
+                    // Every part of a waiver shows in its debug form, patterns included.
+                    Some((_, other)) if format!("{other:?}") == format!("{waiver:?}") => {}
+                    Some((one, _)) => {
+                        return Err(Error::OtherWaivers {
+                            id: waiver.id.clone(),
+                            one: one.to_path_buf(),
+                            other: dir.to_owned(),
+                        });
+                    }
+                }
+            }
+        }
+        Ok((!texts.is_empty()).then(|| Self {
+            text: texts.join("\n"),
+            waivers: seen.into_iter().map(|(_, waiver)| waiver.clone()).collect(),
+        }))
+    }
+
     /// Writes the file into a run's directory, where [`Run::load`](crate::Run::load) finds it.
     ///
     /// # Errors

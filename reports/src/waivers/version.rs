@@ -75,7 +75,7 @@ impl VersionRange {
         let zero = Version(Vec::new());
         if !range.contains(&zero) && !candidates.any(|version| range.contains(&version)) {
             return Err(format!(
-                "no version is in the range `{range}`; use `<` and `>` the other way round"
+                "no version is in the range `{range}`: its conditions exclude each other"
             ));
         }
         Ok(range)

@@ -8,6 +8,8 @@ mod history;
 #[cfg(test)]
 mod loading;
 #[cfg(test)]
+mod merging;
+#[cfg(test)]
 mod reports;
 #[cfg(test)]
 mod waivers;
