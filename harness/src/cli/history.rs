@@ -182,6 +182,12 @@ fn bisect(args: &BisectArgs) -> Result<ExitCode, UserError> {
         true => bisection_json(&found)?,
         false => bisection_text(&found, paint()),
     });
+    if !args.boot && !args.json && !found.gaps().is_empty() {
+        let CaseId { scenario, cell } = &case;
+        out::line(format_args!(
+            "`wheeltap history bisect {scenario} --cell {cell} --boot` runs it there"
+        ));
+    }
     let is_less_than_asked = args.boot && !found.gaps().is_empty();
     Ok(if is_less_than_asked { ExitCode::Incomplete } else { ExitCode::Passed })
 }

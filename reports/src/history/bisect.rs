@@ -282,3 +282,107 @@ fn ambiguities(builds: &[Build], finding: Finding) -> Vec<Ambiguity> {
     });
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
+    use test_case::test_case;
+
+    use super::{Bisection, Build};
+    use crate::{CaseId, Image};
+
+    /// A build of a version that is its number.
+    fn build(number: usize, (pass, flaky, fail): (usize, usize, usize)) -> Build {
+        let image = Image {
+            name: "image".into(),
+            digest: format!("{number:064x}"),
+            version: number.to_string(),
+            profile: "reference".into(),
+        };
+        let first_seen = "2026-01-01T00:00:00Z".parse().unwrap();
+        Build { image, first_seen, pass, flaky, fail, unjudged: 0 }
+    }
+
+    fn bisection(builds: Vec<Build>) -> Bisection {
+        Bisection::of(CaseId::new("a", "b"), builds)
+    }
+
+    /// Builds by letter: `g`ood, `b`ad, `u`nsteady but mostly good, `w` mostly bad, `.` untested.
+    fn story(letters: &str) -> Bisection {
+        let counts = |letter| match letter {
+            'g' => (2, 0, 0),
+            'b' => (0, 0, 2),
+            'u' => (2, 1, 1),
+            'w' => (1, 0, 2),
+            _ => (0, 0, 0),
+        };
+        let builds = letters.chars().enumerate();
+        let mut builds: Vec<_> =
+            builds.map(|(number, letter)| build(number, counts(letter))).collect();
+        // The order is found, not given.
+        builds.reverse();
+        bisection(builds)
+    }
+
+    #[test_case("", "Unjudged []"; "nothing")]
+    #[test_case("..", "Unjudged []"; "only gaps")]
+    #[test_case("gg.", "AlwaysGood []"; "always good")]
+    #[test_case("b.b", "AlwaysBad []"; "always bad")]
+    #[test_case("ggbb", "Broke { last_good: 1, first_bad: 2 } []"; "it broke")]
+    #[test_case("g..b.", "Broke { last_good: 0, first_bad: 3 } [Gaps([1, 2])]"; "gaps between")]
+    #[test_case("gbgb", "Broke { last_good: 2, first_bad: 3 } [Earlier([1])]"; "it broke twice")]
+    #[test_case("gb.g", "Mended { last_bad: 1, first_good: 3 } [Gaps([2])]"; "mended")]
+    #[test_case("gub", "Broke { last_good: 1, first_bad: 2 } [Unsteady([1])]"; "flaky before")]
+    #[test_case("gwb", "Broke { last_good: 0, first_bad: 1 } [Unsteady([1])]"; "flaky since")]
+    #[test_case("guu", "Unsteady { first: 1 } [Unsteady([1, 2])]"; "flaky only")]
+    fn findings(letters: &str, expected: &str) {
+        let found = story(letters);
+        assert_eq!(format!("{:?} {:?}", found.finding, found.ambiguities), expected);
+    }
+
+    #[test]
+    fn without_versions_the_runs_decide() {
+        let mut builds = vec![build(9, (1, 0, 0)), build(10, (0, 0, 1))];
+        builds[0].image.version.clear();
+        builds[1].first_seen = "2025-12-31T00:00:00Z".parse().unwrap();
+        let found = bisection(builds);
+        let expected = "Mended { last_bad: 0, first_good: 1 } [NoVersions]";
+        assert_eq!(format!("{:?} {:?}", found.finding, found.ambiguities), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn booting_finds_the_build_that_broke_it(count in 2_usize..200, at in 0.0_f64..1.0) {
+            let first_bad = 1 + ((count - 1) as f64 * at) as usize;
+            let judge = |number: usize| if number < first_bad { (1, 0, 0) } else { (0, 0, 1) };
+            let mut builds: Vec<Build> = (0..count).map(|number| build(number, (0, 0, 0))).collect();
+            builds[0] = build(0, judge(0));
+            builds[count - 1] = build(count - 1, judge(count - 1));
+            let mut boots = 0;
+            let found = loop {
+                let found = bisection(builds.clone());
+                let Some(next) = found.next(&|_| false) else { break found };
+                let number = next.image.version.parse().unwrap();
+                builds[number] = build(number, judge(number));
+                boots += 1;
+            };
+            let (last_good, bad) = found.bounds().unwrap();
+            prop_assert_eq!(&bad.image.version, &first_bad.to_string());
+            prop_assert_eq!(&last_good.image.version, &(first_bad - 1).to_string());
+            prop_assert_eq!(&found.ambiguities, &[]);
+            prop_assert!(boots <= count.ilog2() + 1, "{boots} boots for {count} builds");
+        }
+
+        #[test]
+        fn any_builds_have_a_finding(
+            counts in prop::collection::vec((0_usize..3, 0_usize..2, 0_usize..3), 0..12),
+        ) {
+            let builds = counts.into_iter().enumerate();
+            let found = bisection(builds.map(|(number, counts)| build(number, counts)).collect());
+            if let Some((good, bad)) = found.bounds() {
+                prop_assert!(good.pass + good.flaky >= good.fail);
+                prop_assert!(bad.pass + bad.flaky < bad.fail);
+            }
+        }
+    }
+}

@@ -16,6 +16,23 @@ use crate::{CaseId, Image, Verdict};
 /// few enough that a scenario that became slower is noticed within two weeks.
 const EXPECTED_OF: u32 = 10;
 
+/// The seconds of the last passing attempts of each case, as a JSON array. Joined in this order, a case
+/// costs as many steps as it has results of interest.
+const EXPECTED: &str = "
+SELECT scenario, cell, (
+    SELECT json_group_array(seconds) FROM (
+        SELECT attempts.seconds
+        FROM results
+        CROSS JOIN runs ON runs.id = results.run_id
+        CROSS JOIN attempts ON attempts.result_id = results.id
+        WHERE results.case_id = cases.id
+            AND results.verdict IN ('pass', 'flaky')
+            AND runs.accelerator = ?1
+            AND attempts.verdict = 'pass'
+        ORDER BY results.started DESC, results.run_id DESC
+        LIMIT ?2))
+FROM cases";
+
 /// How long cases take, as far as the history knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Durations(HashMap<CaseId, Duration>);
@@ -130,38 +147,14 @@ impl History {
     /// # Errors
     /// If the file can't be read or is damaged.
     pub fn expected(&self, accelerator: &str) -> HistoryResult<Durations> {
-        let rows: Vec<(CaseId, f64)> =
-            self.transaction(TransactionBehavior::Deferred, |connection| {
-                let mut statement = connection.prepare(
-                    "SELECT cases.scenario, cases.cell, attempts.seconds
-                     FROM cases CROSS JOIN attempts ON attempts.id IN (
-                         SELECT attempts.id
-                         FROM results
-                         CROSS JOIN runs ON runs.id = results.run_id
-                         CROSS JOIN attempts ON attempts.result_id = results.id
-                         WHERE results.case_id = cases.id
-                             AND results.verdict IN ('pass', 'flaky')
-                             AND runs.accelerator = ?1
-                             AND attempts.verdict = 'pass'
-                         ORDER BY results.started DESC, results.run_id DESC, attempts.number DESC
-                         LIMIT ?2)
-                     ORDER BY cases.id",
-                )?;
-                let rows = statement.query_map((accelerator, EXPECTED_OF), |row| {
-                    Ok((
-                        CaseId::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?),
-                        row.get(2)?,
-                    ))
-                })?;
-                rows.collect()
+        self.transaction(TransactionBehavior::Deferred, |connection| {
+            let mut statement = connection.prepare(EXPECTED)?;
+            let rows = statement.query_map((accelerator, EXPECTED_OF), |row| {
+                let case = CaseId::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+                Ok(expected_of(&row.get::<_, String>(2)?).map(|expected| (case, expected)))
             })?;
-        let medians = rows.chunk_by(|(one, _), (other, _)| one == other).filter_map(|chunk| {
-            let seconds: Vec<f64> = chunk.iter().map(|(_, seconds)| *seconds).collect();
-            // Nonsense in a log is no duration.
-            let expected = Duration::try_from_secs_f64(median(&seconds)?).ok()?;
-            Some((chunk[0].0.clone(), expected))
-        });
-        Ok(medians.collect())
+            rows.filter_map(Result::transpose).collect()
+        })
     }
 
     /// The cases that say something about images, that is those without deliberate faults, by name.
@@ -255,6 +248,12 @@ impl History {
     }
 }
 
+/// The median of a JSON array of seconds. Nonsense in a log is no duration.
+fn expected_of(seconds: &str) -> Option<Duration> {
+    let seconds: Vec<f64> = serde_json::from_str(seconds).ok()?;
+    Duration::try_from_secs_f64(median(&seconds)?).ok()
+}
+
 struct KnownCase {
     key: i64,
     id: CaseId,
@@ -336,4 +335,40 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<Option<PastAttempt>> {
         headline: row.get(9)?,
         signature: row.get(10)?,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::{EXPECTED, expected_of};
+    use crate::history::History;
+
+    #[test]
+    fn durations_are_found_by_the_index() {
+        let dir = TempDir::new().unwrap();
+        let history = History::open(&dir.path().join("history.sqlite")).unwrap();
+        let explain = format!("EXPLAIN QUERY PLAN {EXPECTED}");
+        let mut statement = history.connection.prepare(&explain).unwrap();
+        let plan = statement.query_map(("tcg", 10), |row| row.get::<_, String>(3)).unwrap();
+        let plan: Vec<String> = plan.map(Result::unwrap).collect();
+        let text = plan.join("\n");
+        assert!(text.contains("results USING COVERING INDEX results_of_case"), "{text}");
+        assert!(!text.contains("B-TREE"), "nothing is sorted:\n{text}");
+        // Only the cases, and the ten that were found, are read from one end to the other.
+        let scans = plan.iter().filter(|step| step.starts_with("SCAN"));
+        assert!(
+            scans.clone().all(|step| step.starts_with("SCAN cases") || step.contains("subquery")),
+            "{text}"
+        );
+        assert!(scans.count() > 0, "{text}");
+    }
+
+    #[test]
+    fn nonsense_is_no_duration() {
+        assert_eq!(expected_of("[1.0,2.0]").map(|expected| expected.as_millis()), Some(1500));
+        for nonsense in ["[]", "[-1.0]", "[1e300]", "[null]", ""] {
+            assert_eq!(expected_of(nonsense), None, "{nonsense}");
+        }
+    }
 }

@@ -57,9 +57,9 @@ CREATE TABLE results (           -- what a case did in a run
     seconds REAL NOT NULL,
     UNIQUE (run_id, case_id)
 ) STRICT;
-CREATE INDEX results_of_case ON results (case_id, started);
+-- Holds all that is asked of a case's latest results, so that most of them needn't be read.
+CREATE INDEX results_of_case ON results (case_id, started, run_id, verdict);
 CREATE TABLE attempts (
-    id INTEGER PRIMARY KEY,
     result_id INTEGER NOT NULL REFERENCES results (id) ON DELETE CASCADE,
     number INTEGER NOT NULL,     -- from 1
     started INTEGER NOT NULL,
@@ -68,8 +68,8 @@ CREATE TABLE attempts (
     slug TEXT,                   -- class.phase.kind of its failure
     headline TEXT,
     signature TEXT,              -- the same for the same failure in other cases and nights
-    UNIQUE (result_id, number)
-) STRICT;
+    PRIMARY KEY (result_id, number)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// A history file, open. Each thread opens its own.

@@ -154,15 +154,6 @@ pub fn bisection(bisection: &Bisection, paint: Paint) -> String {
         };
         let _ = writeln!(out, "unclear: {line}");
     }
-    if !bisection.gaps().is_empty() {
-        let (scenario, cell) = (&bisection.case.scenario, &bisection.case.cell);
-        let _ = writeln!(
-            out,
-            "`wheeltap history bisect {} --cell {} --boot` runs it there",
-            shown(scenario),
-            shown(cell)
-        );
-    }
     out
 }
 
