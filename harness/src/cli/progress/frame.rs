@@ -45,8 +45,8 @@ pub(super) fn frame(state: &State, now: Timestamp, size: Size, paint: Paint) -> 
 /// `   reach [     42s] boot.release [qemu_bios.amd64], try 2`.
 fn running_line(running: &Running, now: Timestamp) -> String {
     let phase = match (running.phase, &running.ended) {
-        // It failed, and waits for its next attempt.
-        (_, Some(_)) => "retry".to_owned(),
+        // Its attempt ended so, and either another follows, or the case's end.
+        (_, Some(ended)) => ended.verdict.to_string(),
         (Some(phase), None) => phase.to_string(),
         (None, None) => "start".to_owned(),
     };

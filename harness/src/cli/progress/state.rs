@@ -50,7 +50,7 @@ pub(super) struct Running {
 /// How an attempt ended.
 #[derive(Debug)]
 pub(super) struct Ended {
-    verdict: Verdict,
+    pub(super) verdict: Verdict,
     seconds: f64,
     failure: Option<Failure>,
 }
