@@ -15,7 +15,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use wheeltap::{
     Setup,
-    engine::{Capacity, Engine, ForkMode, Jobs, Policy, Request, Silent, Task},
+    engine::{Capacity, Engine, ForkMode, Jobs, Request, Silent, Task},
 };
 use wheeltap_platforms::Firmware;
 use wheeltap_scenarios::catalogue;
@@ -61,6 +61,7 @@ fn plan(fork: ForkMode) -> Duration {
         proofs: Vec::new(),
         fork,
         only: None,
+        partition: None,
     };
     let start = Instant::now();
     let prepared = engine.prepare(&request).unwrap();
@@ -78,7 +79,8 @@ fn engine(disk: &Path, out: &Path) -> Engine {
         world: Arc::new(world),
         image,
         jobs: Jobs::Auto,
-        policy: Policy::default(),
+        settings: Arc::default(),
+        repeat: 1,
         expected: Arc::new(|_| None),
         command: Vec::new(),
         out: out.to_owned(),

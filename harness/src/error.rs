@@ -1,7 +1,8 @@
 //! Errors that a user sees: a sentence, perhaps a way out, and an exit code.
 
-use std::{fmt, io, path::Path};
+use std::{fmt, io, ops::Range, path::Path};
 
+use miette::{LabeledSpan, NamedSource, SourceCode};
 use wheeltap_images::{BuildError, CacheError, ResolveError};
 
 use crate::{ExitCode, SelectError, engine::EngineError};
@@ -13,12 +14,26 @@ pub struct UserError {
     message: String,
     help: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    snippet: Option<Box<Snippet>>,
+}
+
+/// The place in a file that is wrong.
+#[derive(Debug)]
+struct Snippet {
+    source: NamedSource<String>,
+    span: Range<usize>,
 }
 
 impl UserError {
     /// The user asked for something that can't be done.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { code: ExitCode::Usage, message: message.into(), help: None, source: None }
+        Self {
+            code: ExitCode::Usage,
+            message: message.into(),
+            help: None,
+            source: None,
+            snippet: None,
+        }
     }
 
     /// The host can't do what was asked.
@@ -37,6 +52,12 @@ impl UserError {
 
     pub(crate) fn with_code(self, code: ExitCode) -> Self {
         Self { code, ..self }
+    }
+
+    /// Shows the place in a file, by its bytes, that is wrong.
+    pub(crate) fn with_snippet(self, path: &Path, text: &str, span: Range<usize>) -> Self {
+        let source = NamedSource::new(path.to_string_lossy(), text.to_owned());
+        Self { snippet: Some(Box::new(Snippet { source, span })), ..self }
     }
 
     /// The exit code that goes with it.
@@ -67,6 +88,16 @@ impl miette::Diagnostic for UserError {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         self.help.as_ref().map(|help| Box::new(help) as _)
     }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.snippet.as_ref().map(|snippet| &snippet.source as _)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let snippet = self.snippet.as_ref()?;
+        let here = LabeledSpan::new_with_span(Some("here".to_owned()), snippet.span.clone());
+        Some(Box::new(std::iter::once(here)))
+    }
 }
 
 impl From<SelectError> for UserError {
@@ -88,7 +119,7 @@ impl From<EngineError> for UserError {
                 std::error::Error::source(&error).map(|source| source.to_string().into())
             }
         };
-        Self { code, message, help: None, source }
+        Self { code, message, help: None, source, snippet: None }
     }
 }
 

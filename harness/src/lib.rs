@@ -7,6 +7,7 @@ pub mod engine;
 mod error;
 mod exit;
 mod select;
+pub mod settings;
 mod setup;
 pub mod states;
 mod updates;

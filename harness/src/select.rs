@@ -69,7 +69,7 @@ impl Selection {
             if !catalogue().any(|scenario| is_match(filter, scenario.name)) {
                 return Err(SelectError::UnknownScenario {
                     filter: filter.clone(),
-                    nearest: nearest(filter),
+                    nearest: nearest(filter, catalogue().map(|scenario| scenario.name)),
                 });
             }
         }
@@ -86,13 +86,14 @@ impl Selection {
 }
 
 /// `*` matches any number of characters, also dots, so `boot*` and `boot.*` do what they look like.
-fn is_match(pattern: &str, name: &str) -> bool {
+pub(crate) fn is_match(pattern: &str, name: &str) -> bool {
     glob_match::glob_match(pattern, name)
 }
 
-fn nearest(filter: &str) -> Option<String> {
-    catalogue()
-        .map(|scenario| (strsim::jaro_winkler(filter, scenario.name), scenario.name))
+/// The name that is most like a word, if any is.
+pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    names
+        .map(|name| (strsim::jaro_winkler(word, name), name))
         .max_by(|one, other| one.0.total_cmp(&other.0))
         // Below this, two names have little more in common than a letter here and there.
         .filter(|(likeness, _)| *likeness > 0.75)

@@ -15,7 +15,7 @@ use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
 use tokio_util::sync::CancellationToken;
 use wheeltap::{
     Setup, UpdateSetup,
-    engine::{Engine, ForkMode, Jobs, Policy, Progress, Request},
+    engine::{Engine, ForkMode, Jobs, Progress, Request},
 };
 use wheeltap_platforms::{Firmware, qemu::Qemu};
 use wheeltap_reports::{Event, Record, Verdict};
@@ -165,7 +165,8 @@ fn run(
         world: Arc::new(world),
         image,
         jobs: Jobs::Auto,
-        policy: Policy::default(),
+        settings: Arc::default(),
+        repeat: 1,
         expected: Arc::new(|_| None),
         command: std::env::args().collect(),
         out,
@@ -178,6 +179,7 @@ fn run(
         proofs: Vec::new(),
         fork: ForkMode::Auto,
         only: None,
+        partition: None,
     };
     let prepared = engine.prepare(&request).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;

@@ -44,6 +44,8 @@ fn workshop() -> tempfile::TempDir {
     file("good.ign", br#"{"ignition":{"version":"3.3.0"}}"#);
     file("rules.toml", b"[[rule]\nid = 3\n");
     file("profile.toml", b"name = \"x\"\nsummary =\n");
+    file("settings.toml", b"[profile.nightly]\nretires = 2\n");
+    file("good.toml", b"[profile.nightly]\nretries = 2\n");
     file("not-a-key", b"hello\n");
     file("file", b"");
     directory
@@ -66,6 +68,12 @@ const BOOTABLE: [&str; 4] = ["--image", "disk.img", "--profile", "reference"];
 #[test_case(&["--platform", "external"], "--host user@address"; "an external machine without an address")]
 #[test_case(&["--host", "core@127.0.0.1"], "--identity FILE"; "an external machine without a key")]
 #[test_case(&["--host", "core@127.0.0.1", "--identity", "not-a-key"], "not-a-key"; "a key that is none")]
+#[test_case(&["--config", "nonesuch.toml"], "nonesuch.toml can't be read"; "no such settings")]
+#[test_case(&["--config", "settings.toml"], "settings.toml:2:1: unknown key `retires`; did you mean `retries`?"; "broken settings")]
+#[test_case(&["--config", "good.toml", "--run-profile", "nightyl"], "no profile `nightyl`; did you mean `nightly`?"; "no such profile of settings")]
+#[test_case(&["--run-profile", "nightly"], "there is no wheeltap.toml here"; "a profile of no settings")]
+#[test_case(&["--partition", "1/3"], "say how to split: hash:1/3 (by name)"; "a partition without its kind")]
+#[test_case(&["--partition", "hash:4/3"], "there is no part 4 of 3"; "no such partition")]
 fn bad_arguments_of_run(args: &[&str], message: &str) {
     let directory = workshop();
     let mut all = vec!["run"];
@@ -78,6 +86,40 @@ fn bad_arguments_of_run(args: &[&str], message: &str) {
     assert!(said(&output).contains(message), "{}", said(&output));
     assert_eq!(output.status.code(), Some(2));
     assert!(!directory.path().join("wheeltap-out").exists(), "nothing was begun");
+}
+
+#[test]
+fn a_partition_has_the_whole_plan_and_runs_its_part() {
+    let directory = workshop();
+    let mut args = vec!["run", "boot.release", "--partition", "slice:2/2", "-v"];
+    args.extend(BOOTABLE);
+    let output = wheeltap(directory.path(), &args);
+    assert!(
+        said(&output).contains("slice:2/2 of the plan is run: 0 of 1 cases"),
+        "{}",
+        said(&output)
+    );
+    let latest = directory.path().join("wheeltap-out/latest");
+    let read = |name: &str| fs::read_to_string(latest.join(name)).unwrap();
+    assert!(read("plan.json").contains("boot.release"));
+    assert!(
+        !read("events.jsonl").contains("attempt_started"),
+        "the only case is in the first part"
+    );
+    assert_ne!(output.status.code(), Some(0), "nothing ran");
+}
+
+#[test]
+fn an_override_about_nothing_is_mentioned() {
+    let directory = workshop();
+    let settings = "[[profile.default.overrides]]\nfilter = 'botany.*'\nretries = 2\n";
+    fs::write(directory.path().join("wheeltap.toml"), settings).unwrap();
+    let mut args = vec!["run", "boot.release", "--partition", "slice:2/2"];
+    args.extend(BOOTABLE);
+    let output = wheeltap(directory.path(), &args);
+    assert!(
+        said(&output).contains("no scenario is matched by the override with filter `botany.*`")
+    );
 }
 
 #[test_case("nonesuch.img", "nonesuch.img"; "missing")]

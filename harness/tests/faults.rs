@@ -10,7 +10,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use wheeltap::{
     Setup, UpdateSetup,
-    engine::{Engine, ForkMode, Jobs, Policy, Request, Silent},
+    engine::{Engine, ForkMode, Jobs, Request, Silent},
 };
 use wheeltap_reports::{CaseResult, Verdict};
 use wheeltap_scenarios::{Fault, LISTED, Scenario, catalogue};
@@ -34,7 +34,8 @@ fn every_fault_turns_its_scenarios_red_and_without_it_they_are_green() {
         world: Arc::new(world),
         image,
         jobs: Jobs::Auto,
-        policy: Policy::default(),
+        settings: Arc::default(),
+        repeat: 1,
         expected: Arc::new(|_| None),
         command: std::env::args().collect(),
         out: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults"),
@@ -52,6 +53,7 @@ fn every_fault_turns_its_scenarios_red_and_without_it_they_are_green() {
         proofs,
         fork: ForkMode::Auto,
         only: None,
+        partition: None,
     };
     let prepared = engine.prepare(&request).unwrap();
     eprintln!("evidence: {}", prepared.directory.display());

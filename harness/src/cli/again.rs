@@ -6,7 +6,7 @@ use clap::Parser as _;
 use wheeltap_reports::{CaseId, Run, Verdict};
 
 use super::{
-    args::{Cli, Command, Jobs, RerunArgs, RunArgs},
+    args::{Cli, Command, RerunArgs, RunArgs},
     out,
     run::{Start, carry_out},
 };
@@ -32,9 +32,7 @@ pub(super) fn resume(args: &RunArgs, directory: &Path, verbose: u8) -> Result<Ex
         )));
     }
     let Asked { args: mut asked, only } = asked(&run)?;
-    if args.jobs != Jobs::Auto {
-        asked.jobs = args.jobs;
-    }
+    asked.jobs = args.jobs.or(asked.jobs);
     // What ended the run early is not what ends it again.
     asked.deadline = args.deadline;
     (asked.fail_fast, asked.max_fail) = (args.fail_fast, args.max_fail);

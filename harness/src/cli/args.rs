@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use wheeltap_scenarios::updates::{UpdateServer, Version};
 
 use super::history::HistoryArgs;
-use crate::engine::Retries;
+use crate::{engine::Partition, settings::parse_duration};
 
 /// wheeltap boots an operating-system image and says whether it may leave.
 #[derive(Debug, Parser)]
@@ -115,18 +115,12 @@ pub(super) struct RunArgs {
     /// An update server that exists, as guests see it, in place of our own; only some scenarios can use it.
     #[arg(long, value_name = "URL", value_parser = update_url)]
     pub(super) update_server: Option<String>,
-    /// Machines at the same time; `auto` is what memory and CPUs allow.
-    #[arg(short, long, default_value = "auto")]
-    pub(super) jobs: Jobs,
-    /// Whether machines start where others had booted with the same config.
-    #[arg(long, value_enum, default_value = "auto")]
-    pub(super) fork: ForkName,
     /// Try a case again that did not pass: `N`, or `product=N,infra=N` for failures of the image and of the host. What passes
     /// then is `flaky`, not `pass`.
-    #[arg(long, value_name = "N", default_value_t = Retries::default())]
-    pub(super) retries: Retries,
+    #[arg(long, value_name = "N")]
+    pub(super) retries: Option<Retries>,
     /// Start nothing that, by its history, can't end in this time; end what still runs then, such as `90m`.
-    #[arg(long, value_name = "TIME", value_parser = span)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(super) deadline: Option<Duration>,
     /// Start nothing more after the first case that did not pass.
     #[arg(long, conflicts_with = "max_fail")]
@@ -144,10 +138,25 @@ pub(super) struct RunArgs {
         value_name = "RUN",
         conflicts_with_all = [
             "filter", "tag", "skip", "image", "profile", "platform", "firmware", "accel", "ignition", "host", "identity",
-            "update_to", "update_server", "fork", "fault", "console_rules", "out", "retries", "repeat",
+            "update_to", "update_server", "fork", "fault", "console_rules", "out", "retries", "repeat", "partition",
         ]
     )]
     pub(super) resume: Option<PathBuf>,
+    /// Machines at the same time; `auto` is what memory and CPUs allow. Without this flag the settings say.
+    #[arg(short, long)]
+    pub(super) jobs: Option<Jobs>,
+    /// Whether machines start where others had booted with the same config. Without this flag the settings say.
+    #[arg(long, value_enum)]
+    pub(super) fork: Option<ForkName>,
+    /// Settings; without this flag `wheeltap.toml` in the current directory, if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Profile of the settings (`--profile` is the OS family).
+    #[arg(long, value_name = "NAME")]
+    pub(super) run_profile: Option<String>,
+    /// Run only this part of the plan: `slice:1/3` (in turn), `hash:1/3` (by name), `time:1/3` (by duration).
+    #[arg(long, value_name = "KIND:I/N")]
+    pub(super) partition: Option<Partition>,
     /// Put this fault into every case, to see it turn red (see `wheeltap list --faults`).
     #[arg(long, value_name = "NAME")]
     pub(super) fault: Option<String>,
@@ -158,8 +167,8 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) waivers: Option<PathBuf>,
     /// What comes of cases that pass only after retries: they are reported, or make the exit code 4.
-    #[arg(long, value_enum, default_value = "report")]
-    pub(super) flaky: FlakyName,
+    #[arg(long, value_enum)]
+    pub(super) flaky: Option<FlakyName>,
     /// Directory for the run's directory.
     #[arg(long, value_name = "DIR", default_value = "wheeltap-out")]
     pub(super) out: PathBuf,
@@ -188,11 +197,33 @@ pub(super) enum RunFormat {
     Json,
 }
 
-/// A time as people write it: `90m`, `1h 30m`, `45s`.
-fn span(text: &str) -> Result<Duration, String> {
-    let wrong = || "give a time such as 90m, 1h30m or 45s".to_owned();
-    let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    span.try_into().map_err(|_| wrong())
+/// How often what is tried again: `2`, or `product=1,infra=3`. What isn't named stays as the settings say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Retries {
+    pub(super) product: Option<u32>,
+    pub(super) infra: Option<u32>,
+}
+
+impl std::str::FromStr for Retries {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || "give a number, or product=N,infra=N".to_owned();
+        if let Ok(count) = text.parse() {
+            return Ok(Self { product: Some(count), infra: Some(count) });
+        }
+        let mut retries = Self::default();
+        for part in text.split(',') {
+            let (class, count) = part.split_once('=').ok_or_else(wrong)?;
+            let count = Some(count.trim().parse().map_err(|_| wrong())?);
+            match class.trim() {
+                "product" => retries.product = count,
+                "infra" => retries.infra = count,
+                _ => return Err(wrong()),
+            }
+        }
+        Ok(retries)
+    }
 }
 
 /// It ends up in a line of the guest's update.conf.
@@ -499,14 +530,16 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    #[test_case("90m" => Some(5400))]
-    #[test_case("1h30m" => Some(5400))]
-    #[test_case("1h 30m" => Some(5400); "with a space")]
-    #[test_case("90" => None; "without a unit")]
-    #[test_case("-1m" => None; "in the past")]
+    #[test_case("2" => Some((Some(2), Some(2))))]
+    #[test_case("0" => Some((Some(0), Some(0))))]
+    #[test_case("product=1,infra=3" => Some((Some(1), Some(3))))]
+    #[test_case("product=1" => Some((Some(1), None)); "the other as the settings say")]
     #[test_case("" => None; "empty")]
-    fn times(text: &str) -> Option<u64> {
-        span(text).ok().map(|span| span.as_secs())
+    #[test_case("-1" => None)]
+    #[test_case("flaky=1" => None)]
+    #[test_case("product=" => None)]
+    fn retries(text: &str) -> Option<(Option<u32>, Option<u32>)> {
+        text.parse().ok().map(|Retries { product, infra }| (product, infra))
     }
 
     #[test_case("core@127.0.0.1", "127.0.0.1:22")]

@@ -13,20 +13,22 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use wheeltap_platforms::{Accelerator, Firmware};
 use wheeltap_reports::{CaseId, Format, Run, Waivers};
-use wheeltap_scenarios::{Fault, Scenario};
+use wheeltap_scenarios::{Fault, Scenario, catalogue};
 
 use super::{
     again,
-    args::{AccelName, FirmwareName, FlakyName, ForkName, Jobs, PlatformName, RunArgs, RunFormat},
+    args::{
+        AccelName, FirmwareName, FlakyName, ForkName, Jobs, PlatformName, Retries, RunArgs,
+        RunFormat,
+    },
     history, out,
     progress::{Level, Options, Screen},
     steps::with_steps,
 };
 use crate::{
     ExitCode, ExternalHost, Selection, Setup, UpdateSetup, UserError,
-    engine::{
-        self, CasePolicy, Engine, EngineError, Expected, ForkMode, Policy, Prepared, Request,
-    },
+    engine::{self, Engine, EngineError, Expected, ForkMode, Prepared, Request},
+    settings::{Flaky, Settings},
 };
 
 /// After a second signal the runtime gets this long to kill what it holds.
@@ -74,7 +76,8 @@ pub(super) fn carry_out(
         out::error_line("nothing is selected; `wheeltap list` shows what there is");
         return Ok(ExitCode::Incomplete);
     }
-    let waivers = args.waivers.as_deref().map(Waivers::load).transpose()?;
+    let settings = Arc::new(settings(args)?);
+    let waivers = settings.waivers.as_deref().map(Waivers::load).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| UserError::infra(format!("no threads can be started: {error}")))?;
@@ -82,7 +85,7 @@ pub(super) fn carry_out(
     let setup = setup(args, &scenarios)?;
     let (world, image) =
         with_steps("updates", |abort, step| setup.world(cancel.clone(), abort, step))?;
-    if args.fork == ForkName::Require && !world.can_fork() {
+    if settings.fork == ForkMode::Require && !world.can_fork() {
         let platform = world.platform.name();
         return Err(UserError::usage(format!(
             "--fork require: machines of the platform {platform} can't be forked"
@@ -92,7 +95,7 @@ pub(super) fn carry_out(
     let json = args.format == RunFormat::Json;
     let expected: Expected = match args.no_history {
         true => Arc::new(|_| None),
-        false => history::expected(args.history.as_deref(), world.platform.accelerator()),
+        false => history::expected(settings.history.as_deref(), world.platform.accelerator()),
     };
     let shown = Arc::clone(&expected);
     let screen =
@@ -100,8 +103,9 @@ pub(super) fn carry_out(
     let engine = Engine {
         world: Arc::new(world),
         image,
-        jobs: args.jobs.into(),
-        policy: policy(args),
+        jobs: settings.jobs,
+        settings: Arc::clone(&settings),
+        repeat: args.repeat,
         expected,
         command: std::env::args().collect(),
         out: args.out.clone(),
@@ -112,10 +116,11 @@ pub(super) fn carry_out(
         firmware: setup.firmware,
         faults,
         proofs: Vec::new(),
-        fork: args.fork.into(),
+        fork: settings.fork,
         only: match start {
             Start::Anew { only } | Start::Resume { only, .. } => only.clone(),
         },
+        partition: args.partition,
     };
     if let Some(file) = &args.junit {
         // Found out now, and not when the night is over.
@@ -141,20 +146,30 @@ pub(super) fn carry_out(
         Some(run) => run?,
         None => wheeltap_reports::write_all(&prepared.directory)?,
     };
-    finish(args, &run)
+    finish(args, &settings, &run)
 }
 
-fn policy(args: &RunArgs) -> Policy {
-    let case = CasePolicy { retries: args.retries, ..CasePolicy::default() };
-    Policy {
-        case: Arc::new(move |_| case),
-        repeat: args.repeat,
-        deadline: args.deadline,
-        max_fail: match (args.fail_fast, args.max_fail) {
-            (true, _) => Some(1),
-            (false, limit) => limit.and_then(|limit| usize::try_from(limit).ok()),
-        },
+/// The settings, with what the command line says in their place.
+fn settings(args: &RunArgs) -> Result<Settings, UserError> {
+    let mut settings = Settings::load(args.config.as_deref(), args.run_profile.as_deref())?;
+    let scenarios = catalogue().map(|scenario| (scenario.name, scenario.tags));
+    for idle in settings.idle_overrides(&scenarios.collect::<Vec<_>>()) {
+        tracing::warn!("settings: no scenario is matched by the override with {idle}");
     }
+    if let Some(Retries { product, infra }) = args.retries {
+        settings.retry(product, infra);
+    }
+    if args.fail_fast {
+        settings.max_fail = Some(1);
+    }
+    settings.max_fail = args.max_fail.or(settings.max_fail);
+    settings.deadline = args.deadline.or(settings.deadline);
+    settings.jobs = args.jobs.map_or(settings.jobs, Into::into);
+    settings.fork = args.fork.map_or(settings.fork, Into::into);
+    settings.waivers = args.waivers.clone().or(settings.waivers);
+    settings.history = args.history.clone().or(settings.history);
+    settings.flaky = args.flaky.map_or(settings.flaky, Into::into);
+    Ok(settings)
 }
 
 /// Runs until the end. The first signal cancels, the second gives up (`None`).
@@ -195,7 +210,7 @@ pub(super) async fn until_second_signal(
     }
 }
 
-fn finish(args: &RunArgs, run: &Run) -> Result<ExitCode, UserError> {
+fn finish(args: &RunArgs, settings: &Settings, run: &Run) -> Result<ExitCode, UserError> {
     let summary = |paint| {
         let format = if args.quiet { Format::Summary(paint) } else { Format::Text(paint) };
         wheeltap_reports::render(run, format)
@@ -209,13 +224,22 @@ fn finish(args: &RunArgs, run: &Run) -> Result<ExitCode, UserError> {
         RunFormat::Json => {}
     }
     if !args.no_history {
-        history::record(args.history.as_deref(), run);
+        history::record(settings.history.as_deref(), run);
     }
     if let Some(file) = &args.junit {
         let junit = wheeltap_reports::render(run, Format::Junit)?;
         fs::write(file, junit).map_err(|error| unwritable(file, &error))?;
     }
-    Ok(ExitCode::from_outcome(run.outcome(), args.flaky == FlakyName::Fail))
+    Ok(ExitCode::from_outcome(run.outcome(), settings.flaky == Flaky::Fail))
+}
+
+impl From<FlakyName> for Flaky {
+    fn from(name: FlakyName) -> Self {
+        match name {
+            FlakyName::Report => Self::Report,
+            FlakyName::Fail => Self::Fail,
+        }
+    }
 }
 
 impl From<ForkName> for ForkMode {

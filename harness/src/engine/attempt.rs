@@ -17,9 +17,10 @@ use wheeltap_scenarios::{
 
 use super::{
     plan::Case,
-    policy::CasePolicy,
     record::{Recorder, failure_of},
 };
+
+use crate::settings::CaseSettings;
 
 /// Evidence that is worth a link, the most telling first.
 const EVIDENCE: [&str; 9] = [
@@ -48,7 +49,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) shared: Option<&'a Arc<SharedMachine>>,
     /// What its machine starts from, if it doesn't boot for itself.
     pub(crate) fork: Option<&'a Arc<ForkPoint>>,
-    pub(crate) policy: CasePolicy,
+    pub(crate) settings: &'a CaseSettings,
     /// When the run ends, and with it the attempt.
     pub(crate) deadline: Option<Instant>,
 }
@@ -141,7 +142,7 @@ impl Attempt<'_> {
     /// put in before and taken back after.
     async fn body(&self, context: &Context, started: Instant) -> Result<(), Failure> {
         let limits = self.world.limits();
-        let limit = limits.scaled(self.policy.timeout.unwrap_or(self.case.scenario.timeout));
+        let limit = limits.scaled(self.settings.timeout.unwrap_or(self.case.scenario.timeout));
         let limit_at = started + limit;
         let until = self.deadline.map_or(limit_at, |deadline| deadline.min(limit_at));
         let body = async {
@@ -156,7 +157,7 @@ impl Attempt<'_> {
         };
         let body = AssertUnwindSafe(body).catch_unwind();
         let said_slow = async {
-            let period = limits.scaled(self.policy.slow_timeout).max(Duration::from_millis(1));
+            let period = limits.scaled(self.settings.slow_timeout).max(Duration::from_millis(1));
             loop {
                 tokio::time::sleep(period).await;
                 self.recorder.slow(started.elapsed());

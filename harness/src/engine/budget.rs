@@ -3,31 +3,30 @@
 use std::{
     sync::{
         OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use wheeltap_reports::{CaseId, Verdict};
 
-use super::policy::Policy;
-
 /// What is left of a run's time and patience.
 #[derive(Debug)]
 pub(crate) struct Budget {
     deadline: Option<(Instant, Duration)>,
-    max_fail: Option<usize>,
-    failed: AtomicUsize,
+    max_fail: Option<u32>,
+    failed: AtomicU32,
     /// Why nothing more is started.
     stopped: OnceLock<String>,
 }
 
 impl Budget {
-    pub(crate) fn new(policy: &Policy) -> Self {
+    /// `deadline` is from now on.
+    pub(crate) fn new(deadline: Option<Duration>, max_fail: Option<u32>) -> Self {
         Self {
-            deadline: policy.deadline.map(|limit| (Instant::now() + limit, limit)),
-            max_fail: policy.max_fail,
-            failed: AtomicUsize::new(0),
+            deadline: deadline.map(|limit| (Instant::now() + limit, limit)),
+            max_fail,
+            failed: AtomicU32::new(0),
             stopped: OnceLock::new(),
         }
     }
@@ -85,9 +84,8 @@ fn span(duration: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn budget(deadline: Option<u64>, max_fail: Option<usize>) -> Budget {
-        let deadline = deadline.map(Duration::from_secs);
-        Budget::new(&Policy { deadline, max_fail, ..Policy::default() })
+    fn budget(deadline: Option<u64>, max_fail: Option<u32>) -> Budget {
+        Budget::new(deadline.map(Duration::from_secs), max_fail)
     }
 
     fn id(name: &str) -> CaseId {

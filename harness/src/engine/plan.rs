@@ -4,11 +4,14 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap},
     hash::Hash,
+    time::Duration,
 };
 
 use wheeltap_platforms::{Capability, Firmware};
 use wheeltap_reports::{CaseId, Cell, Image, Plan, PlannedCase};
 use wheeltap_scenarios::{Fault, ForkKey, MachineNeed, Scenario, World};
+
+use super::{partition::Partition, schedule::Expected};
 
 /// What a run is asked to do.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub struct Request {
     pub fork: ForkMode,
     /// Of all these cases, only those that are named here.
     pub only: Option<BTreeSet<CaseId>>,
+    /// The part of the plan that is run here; all of it without.
+    pub partition: Option<Partition>,
 }
 
 /// Whether machines start where others had booted.
@@ -89,6 +94,8 @@ impl Unit {
 pub struct Planned {
     /// The promise, as it is written down.
     pub plan: Plan,
+    /// The places of the cases in the plan that are run here; `None` if all are.
+    pub(crate) selected: Option<Vec<usize>>,
     pub(crate) units: Vec<Unit>,
     /// What machines start from; units name them by their place.
     pub(crate) forks: Vec<ForkPlan>,
@@ -117,7 +124,13 @@ impl Planned {
 
     /// Decides what will run. Nothing has been booted by then.
     #[must_use]
-    pub fn new(run: String, request: &Request, world: &World, image: Image) -> Self {
+    pub fn new(
+        run: String,
+        request: &Request,
+        world: &World,
+        image: Image,
+        expected: &Expected,
+    ) -> Self {
         let mut cases = cases(request, world);
         if let Some(only) = &request.only {
             cases.retain(|case| only.contains(&case.id));
@@ -149,9 +162,15 @@ impl Planned {
                 skip: skip.clone(),
             });
             if skip.is_none() {
-                runnable.push(case);
+                runnable.push((planned.len() - 1, case));
             }
         }
+        let selected = request.partition.map(|partition| selected(partition, &planned, expected));
+        let is_selected = |place: &usize| {
+            selected.as_ref().is_none_or(|selected| selected.binary_search(place).is_ok())
+        };
+        let runnable = runnable.into_iter().filter(|(place, _)| is_selected(place));
+        let runnable = runnable.map(|(_, case)| case).collect();
         let plan = Plan {
             version: wheeltap_reports::FORMAT_VERSION,
             run,
@@ -165,8 +184,18 @@ impl Planned {
         let forks =
             if request.fork == ForkMode::Off { Vec::new() } else { forks(&mut units, world) };
         units.sort_by_key(urgency);
-        Self { plan, units, forks, fork: request.fork }
+        Self { plan, selected, units, forks, fork: request.fork }
     }
+}
+
+/// The places of the cases of one part. What is skipped takes no time.
+fn selected(partition: Partition, planned: &[PlannedCase], expected: &Expected) -> Vec<usize> {
+    let duration = |case: &PlannedCase| match &case.skip {
+        Some(_) => Some(Duration::ZERO),
+        None => expected(&case.id),
+    };
+    let cases: Vec<_> = planned.iter().map(|case| (&case.id, duration(case))).collect();
+    partition.select(&cases)
 }
 
 fn has_firmware(world: &World) -> bool {

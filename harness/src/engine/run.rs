@@ -1,7 +1,7 @@
 //! A run: its directory, its events, and all of its units.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fs, io,
     os::unix::fs::{DirBuilderExt as _, symlink},
     path::{Path, PathBuf},
@@ -12,17 +12,17 @@ use std::{
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use wheeltap_platforms::Capability;
 use wheeltap_reports::{CaseId, Event, EventLog, Image, Plan, Record, Run, Verdict};
-use wheeltap_scenarios::World;
+use wheeltap_scenarios::{Scenario, World};
 
 use super::{
     budget::Budget,
     forks, host,
     plan::{Planned, Request},
-    policy::Policy,
     record::append,
     schedule::{self, Expected, Jobs, Queue, Scheduler, Task},
     unit::{Tried, UnitRunner},
 };
+use crate::settings::Settings;
 
 /// Is told what a run does, for the screen.
 pub trait Progress: Send + Sync {
@@ -74,9 +74,11 @@ pub struct Engine {
     pub image: Image,
     /// How many machines at the same time.
     pub jobs: Jobs,
-    /// How cases are attempted, and when the run ends early.
-    pub policy: Policy,
-    /// How long cases usually take.
+    /// Groups, retries and limits of each case, and when the run ends early.
+    pub settings: Arc<Settings>,
+    /// How often each case is run, whatever comes of it; more than once measures how often it passes, and nothing is retried.
+    pub repeat: u32,
+    /// How long each case is expected to run, as history has it.
     pub expected: Expected,
     /// The command line, for the reports.
     pub command: Vec<String>,
@@ -116,7 +118,12 @@ impl Engine {
     /// If the run's directory can't be made or written.
     pub fn prepare(&self, request: &Request) -> Result<Prepared, EngineError> {
         let run = run_id();
-        let planned = Planned::new(run.clone(), request, &self.world, self.image.clone());
+        let image = self.image.clone();
+        let planned = Planned::new(run.clone(), request, &self.world, image, &self.expected);
+        if let (Some(partition), Some(selected)) = (request.partition, &planned.selected) {
+            let (some, all) = (selected.len(), planned.plan.cases.len());
+            tracing::info!("{partition} of the plan is run: {some} of {all} cases");
+        }
         let directory = self.out.join(&run);
         // Private: configs and logs may hold secrets.
         let made = fs::create_dir_all(&self.out)
@@ -131,8 +138,8 @@ impl Engine {
             host: host::facts(self.world.platform.accelerator()),
             image: self.image.clone(),
             plan: planned.plan.digest(),
-            partition: None,
-            selected: None,
+            partition: request.partition.map(|partition| partition.to_string()),
+            selected: planned.selected.clone(),
         })?;
         // A convenience; a file system without links has none.
         let _ = replace_link(Path::new(&run), &self.out.join("latest"));
@@ -146,7 +153,9 @@ impl Engine {
     /// can't be read or written.
     pub fn resume(&self, request: &Request, directory: &Path) -> Result<Prepared, EngineError> {
         let old = Plan::read(directory)?;
-        let mut planned = Planned::new(old.run.clone(), request, &self.world, self.image.clone());
+        let image = self.image.clone();
+        let mut planned =
+            Planned::new(old.run.clone(), request, &self.world, image, &self.expected);
         planned.plan.created = old.created;
         if let Some(why) = difference(&old, &planned.plan) {
             return Err(EngineError::OtherPlan { run: directory.to_owned(), why });
@@ -188,12 +197,13 @@ impl Engine {
             forks: forks::points(
                 &self.world,
                 &prepared.planned,
-                self.policy.repeat,
+                self.repeat,
                 &prepared.directory,
                 &prepared.log,
             ),
-            policy: self.policy.clone(),
-            budget: Budget::new(&self.policy),
+            settings: Arc::clone(&self.settings),
+            repeat: self.repeat,
+            budget: Budget::new(self.settings.deadline, self.settings.max_fail),
             expected: Arc::clone(&self.expected),
             earlier: prepared.earlier.clone(),
             repeated: Mutex::default(),
@@ -211,11 +221,13 @@ impl Engine {
     async fn run_units(&self, prepared: &Prepared, runner: &UnitRunner) {
         let Planned { units, forks, .. } = &prepared.planned;
         let boots = self.world.platform.capabilities().contains(&Capability::FreshBoot);
-        let once = schedule::tasks(units, boots, &|_| Vec::new(), &self.expected);
+        let groups =
+            |scenario: &Scenario| self.settings.for_case(scenario.name, scenario.tags).groups;
+        let once = schedule::tasks(units, boots, &groups, &self.expected);
         // Task n is repetition n / units of unit n % units.
-        let tasks: Vec<Task> = (0..self.policy.repeat).flat_map(|_| once.clone()).collect();
-        let capacity =
-            schedule::capacity(self.jobs, &prepared.directory, forks.len(), BTreeMap::new());
+        let tasks: Vec<Task> = (0..self.repeat).flat_map(|_| once.clone()).collect();
+        let limits = self.settings.test_groups.clone();
+        let capacity = schedule::capacity(self.jobs, &prepared.directory, forks.len(), limits);
         tracing::debug!("there is {capacity:?}");
         let mut scheduler = Scheduler::new(capacity, tasks);
         let mut queue = Queue::default();

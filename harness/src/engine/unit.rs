@@ -16,10 +16,11 @@ use super::{
     attempt::{Attempt, Ended},
     budget::Budget,
     plan::{Case, Unit},
-    policy::{CasePolicy, Policy, Retries, Tries},
     record::{Recorder, append},
+    retry::Tries,
     schedule::Expected,
 };
+use crate::settings::{CaseSettings, Settings};
 
 /// Writing the JUnit report takes this part of the time at most: with thousands of cases it takes long.
 const REPORT_PART: u32 = 20;
@@ -31,7 +32,9 @@ pub(crate) struct UnitRunner {
     pub(crate) run_directory: PathBuf,
     /// What machines start from.
     pub(crate) forks: Vec<Arc<ForkPoint>>,
-    pub(crate) policy: Policy,
+    pub(crate) settings: Arc<Settings>,
+    /// How often each case is run, whatever comes of it.
+    pub(crate) repeat: u32,
     pub(crate) budget: Budget,
     pub(crate) expected: Expected,
     /// Attempts of an earlier part of this run, which goes on.
@@ -52,7 +55,7 @@ pub(crate) struct Tried {
 /// A case on its way to its verdict.
 struct Pending {
     case: Case,
-    policy: CasePolicy,
+    settings: CaseSettings,
     tried: Vec<Tried>,
     tries: Tries,
     /// Of the next attempt, from 1.
@@ -64,21 +67,27 @@ struct Pending {
 
 impl Pending {
     /// `repetition` counts the attempts that are to come if the case is repeated, from 1.
-    fn new(case: Case, repetition: u32, policy: &Policy, earlier: &[Tried]) -> Self {
-        let mut own = (policy.case)(case.scenario);
+    fn new(
+        case: Case,
+        repetition: u32,
+        repeat: u32,
+        mut settings: CaseSettings,
+        earlier: &[Tried],
+    ) -> Self {
         let mut tries = Tries::default();
         let mut judged = false;
-        if policy.repeat > 1 {
-            own.retries = Retries::NEVER;
-            judged = repetition > policy.repeat.saturating_sub(judgements(earlier));
+        if repeat > 1 {
+            (settings.retries.product, settings.retries.infra) = (0, 0);
+            judged = repetition > repeat.saturating_sub(judgements(earlier));
         } else {
             for tried in earlier.iter().filter(|tried| tried.verdict != Verdict::NotRun) {
-                let again = tried.class.and_then(|class| tries.again(class, own.retries));
+                let again = tried.class.and_then(|class| tries.again(class, settings.retries));
                 judged = again.is_none();
             }
         }
         let number = len(earlier).saturating_add(repetition);
-        Self { case, policy: own, tried: earlier.to_vec(), tries, number, judged, seconds: 0.0 }
+        let tried = earlier.to_vec();
+        Self { case, settings, tried, tries, number, judged, seconds: 0.0 }
     }
 }
 
@@ -117,9 +126,9 @@ impl UnitRunner {
             }
             // There is only the one machine, so that repetitions follow one another.
             Unit::Shared { name, cases } if repetition == 1 => {
-                let repeated = cases.into_iter().flat_map(|case| {
-                    (1..=self.policy.repeat).map(move |number| (case.clone(), number))
-                });
+                let repeated = cases
+                    .into_iter()
+                    .flat_map(|case| (1..=self.repeat).map(move |number| (case.clone(), number)));
                 let queue = repeated.map(|(case, number)| self.pending(case, number)).collect();
                 self.shared(&name, queue).await;
             }
@@ -129,7 +138,8 @@ impl UnitRunner {
 
     fn pending(&self, case: Case, repetition: u32) -> Pending {
         let earlier = self.earlier.get(&case.id).map(Vec::as_slice).unwrap_or_default();
-        Pending::new(case, repetition, &self.policy, earlier)
+        let settings = self.settings.for_case(case.scenario.name, case.scenario.tags);
+        Pending::new(case, repetition, self.repeat, settings, earlier)
     }
 
     async fn alone(
@@ -239,7 +249,7 @@ impl UnitRunner {
             run_directory: &self.run_directory,
             shared,
             fork,
-            policy: pending.policy,
+            settings: &pending.settings,
             deadline: self.budget.deadline(),
         };
         let started = Instant::now();
@@ -253,7 +263,7 @@ impl UnitRunner {
     fn next(&self, pending: &mut Pending, ended: &Ended) -> Next {
         pending.number += 1;
         let again =
-            ended.class.and_then(|class| pending.tries.again(class, pending.policy.retries));
+            ended.class.and_then(|class| pending.tries.again(class, pending.settings.retries));
         match again {
             Some(pause) if self.refusal(pending).is_none() => Next::Again(pause),
             _ => Next::Done,
@@ -271,7 +281,7 @@ impl UnitRunner {
     fn end(&self, pending: Pending, reason: Option<String>) {
         let Pending { case, tried, seconds, .. } = pending;
         let verdicts: Vec<Verdict> = tried.iter().map(|tried| tried.verdict).collect();
-        let verdict = if self.policy.repeat > 1 {
+        let verdict = if self.repeat > 1 {
             Verdict::of_repetitions(&verdicts)
         } else {
             Verdict::of_attempts(&verdicts)
@@ -291,13 +301,13 @@ impl UnitRunner {
 
     /// The verdict and the time of a case with all its repetitions, once the last of them has ended.
     fn complete(&self, id: &CaseId, verdict: Verdict, seconds: f64) -> Option<(Verdict, f64)> {
-        if self.policy.repeat == 1 {
+        if self.repeat == 1 {
             return Some((verdict, seconds));
         }
         let mut repeated = self.repeated.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = repeated.entry(id.clone()).or_default();
         ended.push((verdict, seconds));
-        let is_last = u32::try_from(ended.len()).is_ok_and(|count| count >= self.policy.repeat);
+        let is_last = u32::try_from(ended.len()).is_ok_and(|count| count >= self.repeat);
         is_last.then(|| {
             let verdicts: Vec<Verdict> = ended.iter().map(|(verdict, _)| *verdict).collect();
             let verdict = Verdict::of_repetitions(&verdicts).unwrap_or(Verdict::NotRun);

@@ -15,7 +15,7 @@ use crate::{
         run::until_second_signal,
         steps::with_steps,
     },
-    engine::{Engine, ForkMode, Jobs, Policy, Progress, Request, Silent, arch},
+    engine::{Engine, ForkMode, Jobs, Progress, Request, Silent, arch},
 };
 
 /// As for `wheeltap run`: what a second signal dropped gets this long to be killed.
@@ -97,7 +97,8 @@ impl<'a> Boot<'a> {
             world: Arc::new(world),
             image: described,
             jobs: Jobs::Auto,
-            policy: Policy::default(),
+            settings: Arc::default(),
+            repeat: 1,
             expected: Arc::new(|_| None),
             command: std::env::args().collect(),
             out: self.out.clone(),
@@ -110,6 +111,7 @@ impl<'a> Boot<'a> {
             proofs: Vec::new(),
             fork: ForkMode::Off,
             only: None,
+            partition: None,
         })?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime

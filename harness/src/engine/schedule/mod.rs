@@ -28,6 +28,7 @@ mod task;
 pub use admission::Expected;
 pub(crate) use admission::{capacity, tasks};
 pub use jobs::Jobs;
+pub(crate) use priority::unknown;
 pub(crate) use queue::Queue;
 pub use reason::{Lack, Reason, Resource, Waiting};
 pub use scheduler::Scheduler;

@@ -14,13 +14,17 @@ const UNKNOWN: Duration = Duration::from_secs(60);
 /// The shortest that is expected, so that a task always takes some time.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// How long each task is taken to run. A case of which nothing is known counts as twice the median of the known ones: if it's
-/// long, it had better start early, and if it isn't, little is lost.
+/// How long a case is taken to run of which nothing is known: twice the median of the known ones. If it's long, it had better
+/// start early, and if it isn't, little is lost.
+pub(crate) fn unknown(mut known: Vec<Duration>) -> Duration {
+    known.sort_unstable();
+    known.get(known.len() / 2).map_or(UNKNOWN, |&median| median.saturating_mul(2))
+}
+
+/// How long each task is taken to run.
 pub(super) fn assumed(tasks: &[Task]) -> Vec<Duration> {
     let per_case = |task: &Task| Some(task.expected? / cases(task));
-    let mut known: Vec<Duration> = tasks.iter().filter_map(per_case).collect();
-    known.sort_unstable();
-    let unknown = known.get(known.len() / 2).map_or(UNKNOWN, |&median| median.saturating_mul(2));
+    let unknown = unknown(tasks.iter().filter_map(per_case).collect());
     tasks
         .iter()
         .map(|task| {
