@@ -172,15 +172,18 @@ impl ForkPoint {
             }
             Arc::clone(&current.state)
         };
-        let state = tokio::select! {
-            biased;
-            () = self.world.cancel.cancelled() => return Err(cancelled()),
-            state = lookup.get_or_init(|| self.look_up(observer)) => state.clone()?,
-        };
-        match state {
+        match lookup.get_or_init(|| self.look_up(observer)).await.clone()? {
             Some(state) => Ok(Some(state)),
             // Said when it was looked for.
             None => self.none("there is none, and no room for one"),
+        }
+    }
+
+    /// Forgets a boot that failed, so that whoever asks next boots again: for a case that gets another attempt.
+    pub fn forget_failure(&self) {
+        let mut current = self.current();
+        if matches!(current.state.get(), Some(Err(_))) {
+            current.state = Arc::default();
         }
     }
 
@@ -224,7 +227,13 @@ impl ForkPoint {
             return Ok(states.find(&name)?.and_then(|held| self.open(held, observer)));
         }
         loop {
-            match states.acquire(&name).await? {
+            // Another process may be making it, which takes a boot.
+            let entry = tokio::select! {
+                biased;
+                () = self.world.cancel.cancelled() => return Err(cancelled()),
+                entry = states.acquire(&name) => entry?,
+            };
+            match entry {
                 Entry::Ready(held) => {
                     if let Some(ready) = self.open(held, observer) {
                         return Ok(Some(ready));
@@ -344,4 +353,162 @@ fn write_private(path: &Path, content: &[u8]) -> Result {
 
 fn unwritable(path: &Path, error: &io::Error) -> PlatformError {
     PlatformError::infra(format!("can't write {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use tokio_util::sync::CancellationToken;
+    use wheeltap_platforms::{
+        Accelerator, Capability, Class, Machine, MachineSpec, Platform, states::DEFAULT_LIMIT,
+    };
+
+    use super::*;
+    use crate::{
+        catalogue::catalogue,
+        profile::Profile,
+        targets::Updates,
+        watch::{Hit, Rules, Source},
+    };
+
+    /// A platform that could fork, if it could start anything.
+    #[derive(Default)]
+    struct Broken {
+        started: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Platform for Broken {
+        fn name(&self) -> &'static str {
+            "broken"
+        }
+
+        fn capabilities(&self) -> &[Capability] {
+            &[Capability::FreshBoot, Capability::Fork]
+        }
+
+        fn slowness(&self) -> u32 {
+            1
+        }
+
+        fn accelerator(&self) -> Option<Accelerator> {
+            None
+        }
+
+        async fn start(
+            &self,
+            _: MachineSpec,
+        ) -> std::result::Result<Box<dyn Machine>, PlatformError> {
+            self.started.fetch_add(1, Ordering::SeqCst);
+            Err(PlatformError::infra("it is broken"))
+        }
+
+        async fn state_facts(
+            &self,
+            _: &Hardware,
+            _: &str,
+        ) -> std::result::Result<Vec<String>, PlatformError> {
+            Ok(Vec::new())
+        }
+    }
+
+    struct Silent;
+
+    impl Observer for Silent {
+        fn phase(&self, _: Phase) {}
+        fn machine(&self, _: &str, _: Option<&str>) {}
+        fn step(&self, _: &str) {}
+        fn console(&self, _: &Hit) {}
+        fn trouble(&self, _: &str) {}
+    }
+
+    struct Scene {
+        platform: Arc<Broken>,
+        point: ForkPoint,
+        directory: tempfile::TempDir,
+    }
+
+    impl Scene {
+        fn new(users: usize, required: bool) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let platform = Arc::<Broken>::default();
+            let world = World {
+                platform: Arc::clone(&platform) as _,
+                profile: Profile::builtin("reference").unwrap(),
+                image: directory.path().join("image"),
+                image_digest: "5e".to_owned(),
+                image_version: None,
+                config: None,
+                key: RunKey::generate().unwrap().private(),
+                public_key: None,
+                user: "core".into(),
+                rules: Rules::builtin().for_source(Source::Console),
+                updates: Updates::None("a test updates nothing".into()),
+                states: None,
+                cancel: CancellationToken::new(),
+            };
+            let scenario = catalogue().find(|one| one.name == "boot.release").unwrap();
+            let key = ForkKey::of(&world, scenario, Hardware::default(), None).unwrap();
+            let states = Arc::new(States::at(directory.path().join("states"), DEFAULT_LIMIT));
+            states.prepare().unwrap();
+            let policy = ForkPolicy { states, required };
+            let evidence = directory.path().join("boot-1");
+            let point =
+                ForkPoint::new(Arc::new(world), key, policy, users, "boot-1".into(), evidence);
+            Self { platform, point, directory }
+        }
+
+        async fn ask(&self) -> Result<bool> {
+            let observer: Arc<dyn Observer> = Arc::new(Silent);
+            Ok(self.point.state(&observer).await?.is_some())
+        }
+
+        fn started(&self) -> usize {
+            self.platform.started.load(Ordering::SeqCst)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_alone_boots_for_itself_unless_it_must_not() {
+        let alone = Scene::new(1, false);
+        assert!(!alone.ask().await.unwrap());
+        assert_eq!(alone.started(), 0);
+        let required = Scene::new(1, true);
+        assert_eq!(required.ask().await.unwrap_err().class, Class::Infra);
+        assert_eq!(required.started(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_boot_that_fails_is_not_tried_again_until_it_is_forgotten() {
+        let scene = Scene::new(2, false);
+        let failure = scene.ask().await.unwrap_err();
+        assert_eq!(failure.headline, "it is broken");
+        assert_eq!(scene.ask().await.unwrap_err(), failure);
+        assert_eq!(scene.started(), 1);
+        scene.point.forget_failure();
+        scene.ask().await.unwrap_err();
+        assert_eq!(scene.started(), 2);
+        let left = fs::read_dir(scene.directory.path().join("states")).unwrap().count();
+        assert_eq!(left, 0, "what was not made leaves nothing");
+    }
+
+    #[test]
+    fn keys_differ_by_hardware_and_by_config() {
+        let Scene { point, .. } = Scene::new(1, false);
+        let scenario = |name| catalogue().find(|one| one.name == name).unwrap();
+        let key = |name, hardware, fault: Option<&str>| {
+            let fault = fault.map(|fault| Fault::find(fault).unwrap());
+            ForkKey::of(&point.world, scenario(name), hardware, fault.as_ref())
+        };
+        let usual = Hardware::default();
+        let looks = key("boot.release", usual.clone(), None).unwrap();
+        assert!(looks == key("ignition.files", usual.clone(), Some("other-mode")).unwrap());
+        assert!(looks != key("reboot.clean", usual.clone(), None).unwrap());
+        let larger = Hardware { memory_mib: 2048, ..usual.clone() };
+        assert!(looks != key("boot.release", larger, None).unwrap());
+        assert!(looks != key("boot.multi-user", usual.clone(), Some("stuck-unit")).unwrap());
+        assert!(key("ignition.bad-config", usual, None).is_none(), "it boots for itself");
+    }
 }

@@ -101,7 +101,10 @@ impl LiveMachine {
             () = world.cancel.cancelled() => return Err(cancelled()),
             machine = world.platform.start(spec) => machine?,
         };
-        observer.machine(machine.name(), start.fork.as_ref().map(|fork| &*fork.name));
+        // A machine that exists was started by somebody else.
+        if world.platform.capabilities().contains(&Capability::FreshBoot) {
+            observer.machine(machine.name(), start.fork.as_ref().map(|fork| &*fork.name));
+        }
         let interrupter = machine.interrupter().clone();
         let watch = machine
             .console_log()

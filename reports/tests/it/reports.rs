@@ -3,8 +3,8 @@
 use crate::fixture::{BIOS, Fixture, UEFI, failure};
 use quick_junit::Report;
 use wheeltap_reports::{
-    CaseId, Event, FailureClass, Format, JUNIT_FILE, Outcome, Paint, Phase, Severity, Verdict,
-    write_all,
+    CaseId, Event, FailureClass, Format, JUNIT_FILE, Origin, Outcome, Paint, Phase, Severity,
+    Verdict, write_all,
 };
 
 /// Compares all three views with their golden files, and demands that the XML can be read back.
@@ -22,6 +22,34 @@ fn all_pass() {
     run.start().pass(("boot.multi-user", UEFI)).pass(("boot.multi-user", BIOS));
     run.finish(Outcome::AllPassed);
     golden("all_pass", &run);
+}
+
+#[test]
+fn machines_that_boot_and_machines_that_are_forks() {
+    let id = ("reboot.clean", BIOS);
+    let mut run = Fixture::new(&[id]);
+    run.start();
+    let case = || CaseId::new(id.0, id.1);
+    let dir = format!("cells/{BIOS}/reboot.clean/attempt-1");
+    run.push(Event::AttemptStarted { case: case(), attempt: 1, dir });
+    let mut start = |machine: &str, from: Option<&str>| {
+        let origin = if from.is_some() { Origin::Fork } else { Origin::Boot };
+        let (machine, from) = (machine.to_owned(), from.map(str::to_owned));
+        run.push(Event::MachineStarted { case: case(), attempt: 1, machine, origin, from });
+    };
+    start("boot-1", None);
+    start("m1", Some("boot-1"));
+    let failure = failure(FailureClass::Product, Phase::Act, "no-reboot", "boot_id is the same");
+    run.push(Event::AttemptEnded {
+        case: case(),
+        attempt: 1,
+        verdict: Verdict::Fail,
+        failure: Some(failure),
+        seconds: 3.5,
+        evidence: Vec::new(),
+    });
+    run.end(id, Verdict::Fail).finish(Outcome::ProductFailure);
+    golden("machines", &run);
 }
 
 fn failures_of_each_kind() -> Fixture {
