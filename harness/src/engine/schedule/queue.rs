@@ -44,10 +44,12 @@ fn lines(scheduler: &Scheduler, waiting: &[Waiting], now: Duration) -> Vec<Strin
         match task.reserved {
             Some(at) => {
                 let expected = match at.saturating_sub(now).as_secs() {
-                    0 => "at any moment".to_owned(),
-                    seconds => format!("in {seconds} s"),
+                    // A guess is good enough to choose by, but not to be told.
+                    _ if !scheduler.ends_are_known() => "it comes first".to_owned(),
+                    0 => "expected at any moment".to_owned(),
+                    seconds => format!("expected in {seconds} s"),
                 };
-                lines.push(format!("{}: {}; expected {expected}", name(task), task.reason));
+                lines.push(format!("{}: {}; {expected}", name(task), task.reason));
             }
             None => {
                 let count = others.entry(task.reason.to_string());
@@ -137,6 +139,17 @@ mod tests {
         assert_eq!(scheduler.next(Duration::from_secs(50)), None);
         let lines = lines(&scheduler, &scheduler.waiting(), Duration::from_secs(50));
         insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn what_is_only_guessed_is_not_told() {
+        let capacity = Capacity { machines: Some(1), ..Capacity::default() };
+        let unknown = Task { expected: None, ..task("unknown", 1, 1, 1) };
+        let said = after_ten_seconds(capacity, vec![unknown.clone(), unknown]);
+        assert_eq!(
+            said,
+            "1 running, 1 waiting\nunknown: waits for 1 machine; none is free; it comes first"
+        );
     }
 
     #[test]

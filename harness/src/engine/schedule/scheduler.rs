@@ -158,6 +158,12 @@ impl Scheduler {
         self.running.len()
     }
 
+    /// Whether it is known, and not guessed, when what runs should end.
+    #[must_use]
+    pub fn ends_are_known(&self) -> bool {
+        self.running.iter().all(|&(_, task)| self.tasks[task].expected.is_some())
+    }
+
     /// A task, if there is one of that id.
     #[must_use]
     pub fn task(&self, id: TaskId) -> Option<&Task> {
