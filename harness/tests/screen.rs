@@ -250,6 +250,30 @@ fn who_watches_while_a_program_reads_json_sees_the_same() {
 }
 
 #[test]
+fn a_reader_of_json_that_does_not_read_holds_up_nothing() {
+    let directory = workshop();
+    let line = BROKEN.replace("boot.release power.off", "'boot.*' 'reboot.*' 'ignition.*'");
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    // As small as can be, and less than what is to be written.
+    let room = rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
+    let mut child = shell(&["env"], &format!("{line} --format json"), directory.path())
+        .stdin(Stdio::null())
+        .stdout(writer)
+        .spawn()
+        .unwrap();
+    let log = || fs::read_to_string(directory.path().join("wheeltap-out/latest/events.jsonl"));
+    while !log().is_ok_and(|log| log.contains("\"run_ended\"")) {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended with unread events");
+        std::thread::yield_now();
+    }
+    assert!(log().unwrap().len() > room);
+    let mut json = String::new();
+    reader.read_to_string(&mut json).unwrap();
+    assert_eq!(json, log().unwrap());
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+#[test]
 fn a_reader_of_json_that_has_seen_enough_is_no_panic() {
     let directory = workshop();
     let line = format!("{BROKEN} --format json | head -c 1; echo \" ${{PIPESTATUS[0]}}\"");

@@ -241,11 +241,12 @@ impl View {
             }
         };
         let Some(live) = &mut self.live else { return write() };
+        // First, so that a case is not seen below the line that says how it ended.
+        live.draw(frame(&self.state, Timestamp::now(), live.size(), self.paint));
         if !wrote.is_empty() {
             // Not `println` of the bar: that fills lines with blanks, which whoever copies them has to remove again.
             live.bar.suspend(write);
         }
-        live.draw(frame(&self.state, Timestamp::now(), live.size(), self.paint));
     }
 }
 
