@@ -8,16 +8,15 @@
 use std::{
     fs,
     path::Path,
-    sync::{Arc, atomic::AtomicBool},
+    sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
 use tokio_util::sync::CancellationToken;
 use wheeltap::{
     Setup,
-    engine::{Capacity, Engine, ForkMode, Jobs, Request, Silent, Task},
+    engine::{Capacity, Engine, ForkMode, Request, Task},
 };
-use wheeltap_platforms::Firmware;
 use wheeltap_scenarios::catalogue;
 
 #[path = "../tests/schedule/simulation.rs"]
@@ -54,15 +53,7 @@ fn plan(fork: ForkMode) -> Duration {
     fs::write(&disk, &sectors).unwrap();
     let engine = engine(&disk, directory.path());
     let scenarios = std::iter::repeat_with(catalogue).flatten().take(CASES).collect();
-    let request = Request {
-        scenarios,
-        firmware: vec![Firmware::Bios],
-        faults: Vec::new(),
-        proofs: Vec::new(),
-        fork,
-        only: None,
-        partition: None,
-    };
+    let request = Request { scenarios, fork, ..Request::default() };
     let start = Instant::now();
     let prepared = engine.prepare(&request).unwrap();
     let took = start.elapsed();
@@ -75,17 +66,7 @@ fn engine(disk: &Path, out: &Path) -> Engine {
         Setup { profile: Some("reference".to_owned()), ..Setup::new(disk.to_string_lossy()) };
     let (world, image) =
         setup.world(CancellationToken::new(), &AtomicBool::new(false), &mut |_| ()).unwrap();
-    Engine {
-        world: Arc::new(world),
-        image,
-        jobs: Jobs::Auto,
-        settings: Arc::default(),
-        repeat: 1,
-        expected: Arc::new(|_| None),
-        command: Vec::new(),
-        out: out.to_owned(),
-        progress: Arc::new(Silent),
-    }
+    Engine::new(world, image, out.to_owned())
 }
 
 /// All decisions of a run, and by how much that is longer than it must be.

@@ -15,7 +15,7 @@ use libtest_mimic::{Arguments, Completion, Conclusion, Failed, Trial};
 use tokio_util::sync::CancellationToken;
 use wheeltap::{
     Setup, UpdateSetup,
-    engine::{Engine, ForkMode, Jobs, Progress, Request},
+    engine::{Engine, Progress, Request},
 };
 use wheeltap_platforms::{Firmware, qemu::Qemu};
 use wheeltap_reports::{Event, Record, Verdict};
@@ -161,26 +161,8 @@ fn run(
         || PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("catalogue"),
         PathBuf::from,
     );
-    let engine = Engine {
-        world: Arc::new(world),
-        image,
-        jobs: Jobs::Auto,
-        settings: Arc::default(),
-        repeat: 1,
-        expected: Arc::new(|_| None),
-        command: std::env::args().collect(),
-        out,
-        progress: Arc::clone(ended) as _,
-    };
-    let request = Request {
-        scenarios,
-        firmware: setup.firmware,
-        faults: Vec::new(),
-        proofs: Vec::new(),
-        fork: ForkMode::Auto,
-        only: None,
-        partition: None,
-    };
+    let engine = Engine { progress: Arc::clone(ended) as _, ..Engine::new(world, image, out) };
+    let request = Request { scenarios, firmware: setup.firmware, ..Request::default() };
     let prepared = engine.prepare(&request).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let run = runtime.block_on(engine.run(&prepared)).map_err(|error| error.to_string())?;

@@ -2,15 +2,12 @@
 //!
 //! Ignored by default, since it boots some twenty machines; `ci/test` runs it.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{path::PathBuf, sync::atomic::AtomicBool};
 
 use tokio_util::sync::CancellationToken;
 use wheeltap::{
     Setup, UpdateSetup,
-    engine::{Engine, ForkMode, Jobs, Request, Silent},
+    engine::{Engine, Request},
 };
 use wheeltap_reports::{CaseResult, Verdict};
 use wheeltap_scenarios::{Fault, LISTED, Scenario, catalogue};
@@ -30,31 +27,14 @@ fn every_fault_turns_its_scenarios_red_and_without_it_they_are_green() {
     let mut step = |step: &str| eprintln!("updates: {step}");
     let (world, image) =
         setup.world(CancellationToken::new(), &AtomicBool::new(false), &mut step).unwrap();
-    let engine = Engine {
-        world: Arc::new(world),
-        image,
-        jobs: Jobs::Auto,
-        settings: Arc::default(),
-        repeat: 1,
-        expected: Arc::new(|_| None),
-        command: std::env::args().collect(),
-        out: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults"),
-        progress: Arc::new(Silent),
-    };
+    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults");
+    let engine = Engine::new(world, image, out);
     let proofs = scenarios
         .iter()
         .flat_map(|scenario| scenario.proofs.iter().map(|proof| (*scenario, proof)))
         .map(|(scenario, proof)| (scenario, Fault::find(proof.fault).unwrap()))
         .collect();
-    let request = Request {
-        scenarios: scenarios.clone(),
-        firmware: vec![wheeltap_platforms::Firmware::Bios],
-        faults: Vec::new(),
-        proofs,
-        fork: ForkMode::Auto,
-        only: None,
-        partition: None,
-    };
+    let request = Request { scenarios: scenarios.clone(), proofs, ..Request::default() };
     let prepared = engine.prepare(&request).unwrap();
     eprintln!("evidence: {}", prepared.directory.display());
     let run = tokio::runtime::Runtime::new().unwrap().block_on(engine.run(&prepared)).unwrap();

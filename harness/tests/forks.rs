@@ -12,9 +12,9 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use wheeltap::{
     Setup,
-    engine::{Engine, ForkMode, Jobs, Request, Silent},
+    engine::{Engine, ForkMode, Request},
 };
-use wheeltap_platforms::{Firmware, states::States};
+use wheeltap_platforms::states::States;
 use wheeltap_reports::{Happening, Origin, Run, Verdict};
 use wheeltap_scenarios::catalogue;
 
@@ -24,20 +24,12 @@ fn run(states: &Path, fork: ForkMode) -> Run {
     let (mut world, image) =
         setup.world(CancellationToken::new(), &AtomicBool::new(false), &mut |_| ()).unwrap();
     world.states = Some(Arc::new(States::at(states, u64::MAX)));
-    let engine = Engine {
-        world: Arc::new(world),
-        image,
-        jobs: Jobs::Auto,
-        command: Vec::new(),
-        out: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("forks"),
-        progress: Arc::new(Silent),
-    };
+    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("forks");
+    let engine = Engine::new(world, image, out);
     let request = Request {
         scenarios: catalogue().filter(|scenario| scenario.name == "boot.release").collect(),
-        firmware: vec![Firmware::Bios],
-        faults: Vec::new(),
-        proofs: Vec::new(),
         fork,
+        ..Request::default()
     };
     let prepared = engine.prepare(&request).unwrap();
     tokio::runtime::Runtime::new().unwrap().block_on(engine.run(&prepared)).unwrap()

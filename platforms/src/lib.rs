@@ -7,6 +7,7 @@
 mod accel;
 mod class;
 pub mod external;
+pub mod lease;
 mod machine;
 mod private;
 pub mod qemu;
@@ -20,5 +21,5 @@ pub use machine::{
     Capability, DiskPatch, ExtraDisk, Firmware, Hardware, Machine, MachineExit, MachineSpec,
     Origin, Platform, PlatformError,
 };
-pub use private::private_directory;
+pub use private::{PrivateDirectory, private_directory};
 pub use wait::{Interrupt, Interrupter, Interruption, WaitError, poll_until, wait_for};

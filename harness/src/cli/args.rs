@@ -54,6 +54,9 @@ pub(super) enum Command {
         after_help = "Example:\n  wheeltap history\n  wheeltap history update.apply --image 'flatcar:*'"
     )]
     History(HistoryArgs),
+    /// Remove what runs left that were killed; never what a living one uses.
+    #[command(after_help = "Example:\n  wheeltap gc --dry-run")]
+    Gc(GcArgs),
 }
 
 /// Which scenarios.
@@ -370,6 +373,16 @@ pub(super) enum FormatName {
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
+    /// As JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GcArgs {
+    /// Only say what would be removed.
+    #[arg(long)]
+    pub(super) dry_run: bool,
     /// As JSON.
     #[arg(long)]
     pub(super) json: bool,

@@ -4,6 +4,7 @@ mod again;
 mod args;
 mod console_scan;
 mod doctor;
+mod gc;
 mod history;
 mod image;
 mod list;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
         Command::ConsoleScan(args) => console_scan::console_scan(&args),
         Command::Serve(command) => serve::serve(&command),
         Command::History(args) => history::history(&args),
+        Command::Gc(args) => gc::gc(&args),
     };
     result.unwrap_or_else(|error| {
         let code = error.exit_code();

@@ -125,3 +125,8 @@ mod tests {
         })
     }
 }
+
+/// Prints text on standard error as it is.
+pub(super) fn error_text(text: impl Display) {
+    let _ = write!(io::stderr(), "{text}");
+}

@@ -32,6 +32,21 @@ pub struct Request {
     pub partition: Option<Partition>,
 }
 
+impl Default for Request {
+    /// Nothing, by BIOS.
+    fn default() -> Self {
+        Self {
+            scenarios: Vec::new(),
+            firmware: vec![Firmware::Bios],
+            faults: Vec::new(),
+            proofs: Vec::new(),
+            fork: ForkMode::Auto,
+            only: None,
+            partition: None,
+        }
+    }
+}
+
 /// Whether machines start where others had booted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForkMode {

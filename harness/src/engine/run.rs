@@ -10,7 +10,10 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use wheeltap_platforms::Capability;
+use wheeltap_platforms::{
+    Capability,
+    lease::{LeasedFiles, Leases},
+};
 use wheeltap_reports::{CaseId, Event, EventLog, Image, Plan, Record, Run, Verdict};
 use wheeltap_scenarios::{Scenario, World};
 
@@ -112,6 +115,22 @@ impl Prepared {
 }
 
 impl Engine {
+    /// Everything as by default: as much as the host can at the same time, each case once, nothing shown.
+    #[must_use]
+    pub fn new(world: World, image: Image, out: PathBuf) -> Self {
+        Self {
+            world: Arc::new(world),
+            image,
+            jobs: Jobs::Auto,
+            settings: Arc::default(),
+            repeat: 1,
+            expected: Arc::new(|_| None),
+            command: std::env::args().collect(),
+            out,
+            progress: Arc::new(Silent),
+        }
+    }
+
     /// Decides what will run, and writes that down.
     ///
     /// # Errors
@@ -129,6 +148,7 @@ impl Engine {
         let made = fs::create_dir_all(&self.out)
             .and_then(|()| fs::DirBuilder::new().mode(0o700).create(&directory));
         made.map_err(|source| EngineError::Directory { path: directory.clone(), source })?;
+        let _lease = lease(&directory);
         planned.plan.write(&directory)?;
         let log = self.shown(EventLog::create(&directory)?, &planned.plan, &directory);
         log.append(Event::RunStarted {
@@ -160,6 +180,7 @@ impl Engine {
         if let Some(why) = difference(&old, &planned.plan) {
             return Err(EngineError::OtherPlan { run: directory.to_owned(), why });
         }
+        let _lease = lease(directory);
         let log = self.shown(EventLog::resume(directory)?, &planned.plan, directory);
         let run = Run::load(directory)?;
         let earlier = run.cases.iter().map(|case| {
@@ -190,6 +211,7 @@ impl Engine {
     /// # Errors
     /// If the result can't be read back or reported.
     pub async fn run(&self, prepared: &Prepared) -> Result<Run, EngineError> {
+        let _lease = lease(&prepared.directory);
         let runner = UnitRunner {
             world: Arc::clone(&self.world),
             log: Arc::clone(&prepared.log),
@@ -264,6 +286,11 @@ fn difference(old: &Plan, new: &Plan) -> Option<String> {
          start a new run"
             .to_owned()
     })
+}
+
+/// Covers the temporary files of reports, which a kill leaves beside what they would have become. Without it the run goes on.
+fn lease(directory: &Path) -> Option<LeasedFiles> {
+    Leases::of_this_process().files(directory, &[]).ok()
 }
 
 /// Sorts by time, and differs between runs of the same second.

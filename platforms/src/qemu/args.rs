@@ -325,4 +325,16 @@ mod tests {
         launch.disk = "/out/a,b/disk.qcow2".into();
         assert!(lines(&launch).contains("file=/out/a,,b/disk.qcow2"));
     }
+
+    #[test]
+    fn a_machine_that_outlives_wheeltap_is_known_by_its_socket() {
+        let socket = Path::new("/a,b/wheeltap-1-2-0123456789/qmp");
+        let mut line = b"qemu-system-x86_64".to_vec();
+        for arg in qmp(socket) {
+            line.push(0);
+            line.extend(arg.as_encoded_bytes());
+        }
+        let (_, found) = crate::lease::parse_command_line(&line).unwrap();
+        assert_eq!(found, socket);
+    }
 }

@@ -7,7 +7,10 @@ use std::{
 
 use tokio::process::Command;
 
-use crate::{DiskPatch, PlatformError};
+use crate::{
+    DiskPatch, PlatformError,
+    lease::{TEMPORARY_PREFIX, leave_no_orphan},
+};
 
 /// Bytes per sector that GPT counts in.
 const SECTOR: u64 = 512;
@@ -102,7 +105,9 @@ fn option(key: &str, path: &Path) -> std::ffi::OsString {
 /// A temporary file beside the overlay, where there is room for it.
 fn temporary(overlay: &Path) -> Result<tempfile::NamedTempFile, PlatformError> {
     let directory = overlay.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-    tempfile::NamedTempFile::new_in(directory).map_err(|error| trouble(overlay, &error))
+    // By this prefix the lease of the overlay covers it, too.
+    let made = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(directory);
+    made.map_err(|error| trouble(overlay, &error))
 }
 
 fn trouble(overlay: &Path, error: &io::Error) -> PlatformError {
@@ -112,6 +117,8 @@ fn trouble(overlay: &Path, error: &io::Error) -> PlatformError {
 /// Runs a qemu tool to its end; its standard error is the error.
 async fn run(mut command: Command) -> Result<(), PlatformError> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
+    // What it would still write after our end, nobody would take away.
+    leave_no_orphan(&mut command);
     let output = command.kill_on_drop(true).output().await.map_err(|error| {
         let what = match error.kind() {
             io::ErrorKind::NotFound => {

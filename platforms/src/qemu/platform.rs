@@ -74,7 +74,7 @@ impl Qemu {
     /// QEMU as the options say.
     #[must_use]
     pub fn new(options: QemuOptions) -> Self {
-        crate::private::sweep_private_directories();
+        crate::lease::sweep();
         let accelerator = options.accelerator.unwrap_or_else(|| HostFacts::read().choose().0);
         let QemuOptions { program, saved_memory, .. } = options;
         Self { program, accelerator, saved_memory, facts: Arc::default() }

@@ -28,7 +28,9 @@ use super::{
 };
 use crate::{
     Interrupt, Interrupter, Interruption, Machine, MachineExit, MachineSpec, Origin, PlatformError,
-    WaitError, wait_for,
+    PrivateDirectory, WaitError,
+    lease::{LeasedFiles, LeasedProcess, Leases, leave_no_orphan},
+    wait_for,
 };
 
 /// From the start of the process to the first answer on QMP. QEMU needs a tenth of a second; the rest is for hosts
@@ -53,7 +55,7 @@ pub(crate) struct QemuMachine {
     exited: watch::Receiver<Option<MachineExit>>,
     kill: mpsc::Sender<()>,
     /// What is removed with the machine: its files, and the directory that holds the QMP socket.
-    made: Mutex<(DisposableFiles, Option<tempfile::TempDir>)>,
+    made: Mutex<(LeasedFiles, Option<PrivateDirectory>)>,
     /// What it becomes when it is saved, if it can be.
     savable: Option<SavedState>,
 }
@@ -65,7 +67,6 @@ pub(crate) async fn start(
     spec: MachineSpec,
     ovmf_variables: Option<&Path>,
 ) -> Result<QemuMachine, PlatformError> {
-    let disposable = DisposableFiles::new(&launch);
     let savable = match &spec.origin {
         Origin::Savable(directory) => Some(SavedState {
             directory: directory.clone(),
@@ -77,6 +78,7 @@ pub(crate) async fn start(
         }),
         Origin::Boot | Origin::Fork(_) => None,
     };
+    let disposable = disposable_files(&launch)?;
     let written = |file: &Path| {
         let file = file.to_path_buf();
         move |error: io::Error| {
@@ -107,7 +109,11 @@ pub(crate) async fn start(
     fs::write(&args_file, &command_line).map_err(written(&args_file))?;
     let stderr_file = spec.evidence.join("qemu.stderr");
     let stderr = fs::File::create(&stderr_file).map_err(written(&stderr_file))?;
+    let process = Leases::of_this_process().process(&launch.qmp_socket);
     let mut child = spawn(program, &args, stderr)?;
+    if let Some(pid) = child.id() {
+        process.started(pid);
+    }
 
     // From here on the process is owned by `child` (killed on drop) until its guardian task takes over.
     let connected = tokio::select! {
@@ -144,6 +150,7 @@ pub(crate) async fn start(
     let (exit_sender, exited) = watch::channel(None);
     tokio::spawn(guard(Guardian {
         child,
+        _process: process,
         kill_requests,
         qmp: Arc::clone(&qmp),
         stderr_file,
@@ -178,45 +185,20 @@ async fn fork_disks(launch: &Launch, state: &SavedState) -> Result<(), PlatformE
     }
 }
 
-/// Files that live no longer than the machine: its disks and firmware variables.
-struct DisposableFiles(Vec<PathBuf>);
-
-impl DisposableFiles {
-    fn new(launch: &Launch) -> Self {
-        let variables = launch.ovmf.as_ref().map(|(_, variables)| variables.clone());
-        let mut files = vec![launch.disk.clone()];
-        files.extend(launch.extra_disks.iter().cloned());
-        files.extend(variables);
-        if let Memory::File(memory) = &launch.memory {
-            files.push(memory.clone());
-        }
-        Self(files)
+/// Files that live no longer than the machine, and lie together: its disks, firmware variables and memory.
+fn disposable_files(launch: &Launch) -> Result<LeasedFiles, PlatformError> {
+    let mut files = vec![&launch.disk];
+    files.extend(&launch.extra_disks);
+    files.extend(launch.ovmf.as_ref().map(|(_, variables)| variables));
+    if let Memory::File(memory) = &launch.memory {
+        files.push(memory);
     }
-
-    /// Leaves them all where they are.
-    fn keep(&mut self) {
-        self.0.clear();
-    }
-
-    /// Removes them, and says what could not be removed.
-    fn remove(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.0)
-            .into_iter()
-            .filter_map(|file| match fs::remove_file(&file) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    Some(format!("{} ({error})", file.display()))
-                }
-                _ => None,
-            })
-            .collect()
-    }
-}
-
-impl Drop for DisposableFiles {
-    fn drop(&mut self) {
-        // Where QEMU still has them open it is about to die, and unlinking first does no harm.
-        self.remove();
-    }
+    let name = |file: &&PathBuf| Some(file.file_name()?.to_string_lossy().into_owned());
+    let names: Vec<String> = files.iter().filter_map(name).collect();
+    let directory = launch.disk.parent().unwrap_or(Path::new("/"));
+    Leases::of_this_process().files(directory, &names).map_err(|error| {
+        PlatformError::infra(format!("can't write in {}: {error}", directory.display()))
+    })
 }
 
 /// The command as it can be pasted into a shell, one option per line.
@@ -241,21 +223,7 @@ fn spawn(program: &Path, args: &[OsString], stderr: fs::File) -> Result<Child, P
         // A group of its own: Ctrl-C in the terminal reaches wheeltap only, which then tears down in order.
         .process_group(0)
         .kill_on_drop(true);
-    let parent = rustix::process::getpid();
-    // SAFETY: prctl(2) and getppid(2) are async-signal-safe, and the closure allocates nothing.
-    #[expect(unsafe_code, reason = "there is no safe interface to prctl between fork and exec")]
-    unsafe {
-        command.pre_exec(move || {
-            // QEMU dies with wheeltap, even by SIGKILL. The signal is tied to the *thread* that forks: this runs on
-            // a runtime worker or on the main thread, both of which live as long as the runtime.
-            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-            // If wheeltap died between fork and prctl, nobody would send that signal any more.
-            if rustix::process::getppid() != Some(parent) {
-                return Err(io::Error::other("wheeltap is gone"));
-            }
-            Ok(())
-        });
-    }
+    leave_no_orphan(&mut command);
     command.spawn().map_err(|error| {
         PlatformError::infra(match error.kind() {
             io::ErrorKind::NotFound => {
@@ -278,6 +246,8 @@ fn last_words(stderr_file: &Path) -> String {
 
 struct Guardian {
     child: Child,
+    /// After the child, which dies when it is dropped.
+    _process: LeasedProcess,
     kill_requests: mpsc::Receiver<()>,
     qmp: Arc<Qmp>,
     stderr_file: PathBuf,

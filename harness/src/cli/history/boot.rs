@@ -15,7 +15,7 @@ use crate::{
         run::until_second_signal,
         steps::with_steps,
     },
-    engine::{Engine, ForkMode, Jobs, Progress, Request, Silent, arch},
+    engine::{Engine, ForkMode, Progress, Request, Silent, arch},
 };
 
 /// As for `wheeltap run`: what a second signal dropped gets this long to be killed.
@@ -93,25 +93,12 @@ impl<'a> Boot<'a> {
                 expected: Box::new(|_| None),
             }))
         };
-        let engine = Engine {
-            world: Arc::new(world),
-            image: described,
-            jobs: Jobs::Auto,
-            settings: Arc::default(),
-            repeat: 1,
-            expected: Arc::new(|_| None),
-            command: std::env::args().collect(),
-            out: self.out.clone(),
-            progress,
-        };
+        let engine = Engine { progress, ..Engine::new(world, described, self.out.clone()) };
         let prepared = engine.prepare(&Request {
             scenarios: vec![self.scenario],
             firmware: vec![self.firmware],
-            faults: Vec::new(),
-            proofs: Vec::new(),
             fork: ForkMode::Off,
-            only: None,
-            partition: None,
+            ..Request::default()
         })?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime

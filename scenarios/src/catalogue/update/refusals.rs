@@ -8,10 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tempfile::TempDir;
 use wheeltap_formats::omaha::{ErrorCode, EventResult};
 use wheeltap_formats::payload::{self, Content, PrivateKey};
-use wheeltap_platforms::{Class, ssh::quote};
+use wheeltap_platforms::{Class, PrivateDirectory, ssh::quote};
 
 use super::scene::{GROUP, Scene, broken, release};
 use crate::{
@@ -30,7 +29,7 @@ const SMALL: u64 = 1 << 20;
 
 /// Payloads made for one attempt; they go when it ends.
 struct Workshop {
-    directory: TempDir,
+    directory: PrivateDirectory,
     key: String,
 }
 
