@@ -16,6 +16,7 @@ fn wheeltap(directory: &Path, args: &[&str]) -> Output {
         .current_dir(directory)
         .env("WHEELTAP_CACHE", directory.join("cache"))
         .env("WHEELTAP_HISTORY", directory.join("history.sqlite"))
+        .env("WHEELTAP_STATE", directory.join("state"))
         .env("NO_COLOR", "1")
         .output()
         .unwrap()

@@ -34,6 +34,7 @@ impl Run {
             .current_dir(directory.path())
             .env("TMPDIR", directory.path().join("tmp"))
             .env("WHEELTAP_HISTORY", directory.path().join("history.sqlite"))
+            .env("WHEELTAP_STATE", directory.path().join("state"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -136,6 +137,8 @@ fn interrupted_by(signal: Signal, name: &str) {
     let (directory, output) = run.end();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(left_behind(directory.path()), [""; 0].map(PathBuf::from));
+    let leases = fs::read_dir(directory.path().join("state/leases")).unwrap();
+    assert_eq!(leases.count(), 0, "leases go with what they are about");
     let json = report(directory.path(), "json");
     assert!(json.contains(name), "{json}");
     assert!(json.matches(r#""verdict": "not-run""#).count() >= 3, "{json}");
@@ -176,6 +179,25 @@ fn machines_die_with_a_killed_wheeltap_and_the_report_says_what_did_not_run() {
     run.signal(Signal::KILL);
     run.wait_until("the end of all machines", |run| run.machines().is_empty());
     let (directory, _) = run.end();
+    let disks = left_behind(directory.path());
+    assert!(disks.len() >= 4, "two overlays and two private directories: {disks:?}");
+    let gc = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wheeltap"));
+        command
+            .arg("gc")
+            .env("TMPDIR", directory.path().join("tmp"))
+            .env("WHEELTAP_STATE", directory.path().join("state"))
+            .output()
+            .unwrap()
+    };
+    let output = gc();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for disk in &disks {
+        assert!(said.contains(&disk.display().to_string()), "{} in\n{said}", disk.display());
+    }
+    assert_eq!(left_behind(directory.path()), [""; 0].map(PathBuf::from));
+    assert!(gc().stdout.is_empty(), "nothing is left for a second time");
     let text = report(directory.path(), "text");
     assert!(text.contains("not-run"), "{text}");
     for format in ["junit", "json"] {

@@ -131,7 +131,8 @@ impl Collector {
         self.go(Act::Find, &Stray::all())
     }
 
-    /// Removes what was left: by leases, and without any by what carries our name.
+    /// Removes what was left: what leases tell of, and without any lease what carries our name in the directory for
+    /// temporary files.
     ///
     /// # Errors
     /// If another collector is at work and doesn't end.
@@ -170,11 +171,14 @@ impl Collector {
                 ended.extend(strays.iter().filter(is_it).map(|stray| (ledger.owner, stray)));
             }
         }
+        let temporary = self.temporary();
         for stray in strays {
+            let directory = stray.socket.parent();
             let known = ended.iter().any(|(_, other)| other.process == stray.process);
             if let Some(owner) = stray.owner()
                 && !known
-                && !is_alive(owner, stray.socket.parent())
+                && directory.and_then(Path::parent) == Some(&temporary)
+                && !is_alive(owner, directory)
             {
                 ended.push((owner, stray));
             }
@@ -207,11 +211,14 @@ impl Collector {
         collection
     }
 
+    /// Where private directories are, as their paths are written: without symbolic links.
+    fn temporary(&self) -> PathBuf {
+        fs::canonicalize(&self.temporary).unwrap_or_default()
+    }
+
     /// Private directories, found by their names, of processes that have ended.
     fn private_directories(&self) -> Vec<(PathBuf, Process)> {
-        // The leases have it without symbolic links.
-        let temporary = fs::canonicalize(&self.temporary).unwrap_or_default();
-        let entries = fs::read_dir(&temporary).into_iter().flatten().flatten();
+        let entries = fs::read_dir(self.temporary()).into_iter().flatten().flatten();
         let mut found: Vec<_> = entries
             .filter_map(|entry| {
                 let owner = PrivateName::parse(entry.file_name().to_str()?)?.owner;
