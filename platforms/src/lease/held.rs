@@ -115,6 +115,28 @@ impl LeasedDirectory {
         self.path.clone()
     }
 
+    /// Moves it, for instance when it is complete; it still goes with this process.
+    ///
+    /// # Errors
+    /// If it can't be moved there.
+    pub fn move_to(&mut self, path: &Path) -> io::Result<()> {
+        let path = without_links(path)?;
+        let leases = self.lease.leases();
+        // Both leases hold while it is at either place.
+        let mut lease = leases.write(&Resource::Directory { path: path.clone() });
+        let moved = lease.put_mark(&self.path).and_then(|()| fs::rename(&self.path, &path));
+        if let Err(error) = moved {
+            lease.take_mark(&self.path);
+            lease.release();
+            return Err(error);
+        }
+        self.path = path;
+        self.lease.take_mark(&self.path);
+        self.lease.release();
+        self.lease = lease;
+        Ok(())
+    }
+
     fn remove(&mut self) -> io::Result<()> {
         if self.made {
             let mark = self.lease.mark();
@@ -205,5 +227,110 @@ impl LeasedProcess {
 impl Drop for LeasedProcess {
     fn drop(&mut self) {
         self.lease.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A place for leases and one for what they are about.
+    struct Place {
+        state: tempfile::TempDir,
+        work: tempfile::TempDir,
+        leases: Leases,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let (state, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let leases = Leases::at(state.path());
+            Self { state, work, leases }
+        }
+
+        /// How many leases there are, and the names in a directory, marks included.
+        fn seen(&self, directory: &Path) -> (usize, usize) {
+            let count = |path: &Path| fs::read_dir(path).map_or(0, Iterator::count);
+            let ledgers = fs::read_dir(self.state.path().join("leases")).into_iter().flatten();
+            // Each ledger has an `owner.json`, too.
+            let leases = ledgers.map(|ledger| count(&ledger.unwrap().path()) - 1).sum();
+            (leases, count(directory))
+        }
+    }
+
+    #[test]
+    fn a_directory_and_its_lease_go_together() {
+        let place = Place::new();
+        let path = place.work.path().join("new/state");
+        let directory = place.leases.directory(&path).unwrap();
+        assert_eq!(directory.path(), fs::canonicalize(&path).unwrap());
+        fs::create_dir(path.join("inner")).unwrap();
+        fs::write(path.join("inner/file"), "").unwrap();
+        assert_eq!(place.seen(&path), (1, 2));
+        let error = place.leases.directory(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(place.seen(&path), (1, 2), "what was there before stays");
+        directory.close().unwrap();
+        assert!(!path.exists());
+        assert_eq!(place.seen(place.work.path()), (0, 1));
+    }
+
+    #[test]
+    fn a_directory_can_be_kept() {
+        let place = Place::new();
+        let directory = place.leases.directory(&place.work.path().join("state")).unwrap();
+        fs::write(directory.path().join("file"), "").unwrap();
+        let path = directory.keep();
+        assert_eq!(place.seen(&path), (0, 1));
+    }
+
+    #[test]
+    fn a_directory_can_be_moved() {
+        let place = Place::new();
+        let (old, new) = (place.work.path().join("making"), place.work.path().join("made"));
+        let mut directory = place.leases.directory(&old).unwrap();
+        fs::write(old.join("file"), "").unwrap();
+        directory.move_to(&new).unwrap();
+        assert!(!old.exists());
+        assert_eq!(place.seen(&new), (1, 2));
+        // Onto something that is in the way.
+        fs::create_dir_all(old.join("inner")).unwrap();
+        directory.move_to(&old).unwrap_err();
+        assert_eq!(place.seen(&new), (1, 2));
+        drop(directory);
+        assert!(!new.exists() && old.exists());
+    }
+
+    #[test]
+    fn files_go_and_their_directory_stays() {
+        let place = Place::new();
+        let path = place.work.path();
+        let mut files = place.leases.files(path, &["a".into(), "b".into()]).unwrap();
+        fs::write(path.join("a"), "").unwrap();
+        fs::write(path.join("evidence"), "").unwrap();
+        assert_eq!(place.seen(path), (1, 3));
+        assert_eq!(files.remove(), [""; 0]);
+        assert_eq!(place.seen(path), (0, 1));
+    }
+
+    #[test]
+    fn files_can_be_kept() {
+        let place = Place::new();
+        let path = place.work.path();
+        let mut files = place.leases.files(path, &["a".into()]).unwrap();
+        fs::write(path.join("a"), "").unwrap();
+        files.keep();
+        assert_eq!(place.seen(path), (0, 1));
+    }
+
+    #[test]
+    fn the_lease_of_what_cannot_be_removed_stays() {
+        let place = Place::new();
+        let path = place.work.path();
+        let mut files = place.leases.files(path, &["a".into()]).unwrap();
+        fs::create_dir(path.join("a")).unwrap();
+        assert_eq!(files.remove().len(), 1);
+        drop(files);
+        assert_eq!(place.seen(path), (1, 2));
     }
 }

@@ -192,6 +192,11 @@ impl Lease {
         self.record.as_ref().map(|record| mark(Process::current(), record.number))
     }
 
+    /// Where more leases of the same process are written.
+    pub(super) fn leases(&self) -> Leases {
+        self.leases.clone()
+    }
+
     /// Says more about the same thing, atomically.
     pub(super) fn replace(&self, resource: &Resource) {
         let Some(Written { file, .. }) = &self.record else { return };
