@@ -107,6 +107,7 @@ impl Place {
             .arg("gc")
             .args(args)
             .env("WHEELTAP_STATE", self.path("state"))
+            .env("WHEELTAP_CACHE", self.path("cache"))
             .env("TMPDIR", self.path("tmp"));
         command
     }
@@ -564,6 +565,21 @@ fn who_has_the_number_of_a_machine_now_stays() {
     assert!(place.is_clean());
     drop(other.stdin.take());
     assert!(other.wait().unwrap().success());
+}
+
+#[test]
+fn killed_builds_leave_nothing_in_the_cache() {
+    let place = Place::new();
+    let (dead, alive) = (place.filled("cache/work/dead"), place.filled("cache/work/alive"));
+    let image = place.filled("cache/images");
+    File::create(dead.join("lock")).unwrap();
+    let lock = File::create(alive.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let line = format!("remove directory {}, left by a killed build\n", dead.display());
+    assert_eq!(place.gc(&["--dry-run"]).stdout, format!("would {line}"));
+    assert_eq!(place.gc(&[]).stdout, line.replacen("remove", "removed", 1));
+    assert!(!dead.exists() && alive.exists() && image.join("content").exists());
+    assert!(place.gc(&[]).is_nothing());
 }
 
 #[test]

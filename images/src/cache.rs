@@ -126,6 +126,46 @@ impl Cache {
         }
     }
 
+    /// Scratch directories of builds that were killed.
+    ///
+    /// # Errors
+    /// If the cache is there and can't be read.
+    pub fn abandoned(&self) -> Result<Vec<PathBuf>, CacheError> {
+        let directory = self.root.join("work");
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(CacheError::io("read", &directory))?,
+        };
+        let mut abandoned = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(CacheError::io("read", &directory))?.path();
+            let alive = File::open(path.join("lock")).is_ok_and(|file| file.try_lock().is_err());
+            if !alive {
+                abandoned.push(path);
+            }
+        }
+        Ok(abandoned)
+    }
+
+    /// Removes the scratch directories of builds that were killed, and says which.
+    ///
+    /// # Errors
+    /// If the cache is there and can't be read or written.
+    pub fn remove_abandoned(&self) -> Result<Vec<PathBuf>, CacheError> {
+        if self.abandoned()?.is_empty() {
+            return Ok(Vec::new());
+        }
+        // What is new and not yet locked looks abandoned; nothing new is made while this is held.
+        let guard = self.directory("locks")?.join("work");
+        let guard_file = open_lock(&guard)?;
+        guard_file.lock().map_err(CacheError::io("lock", &guard))?;
+        let abandoned = self.abandoned()?;
+        for path in &abandoned {
+            fs::remove_dir_all(path).map_err(CacheError::io("remove", path))?;
+        }
+        Ok(abandoned)
+    }
+
     /// A private directory for one build, on the file system of the cache. What builds that were killed left behind
     /// goes first.
     pub(crate) fn work(&self) -> Result<Work, CacheError> {
@@ -135,12 +175,8 @@ impl Cache {
         let guard_file = open_lock(&guard)?;
         guard_file.lock().map_err(CacheError::io("lock", &guard))?;
 
-        for entry in fs::read_dir(&directory).map_err(CacheError::io("read", &directory))? {
-            let path = entry.map_err(CacheError::io("read", &directory))?.path();
-            let alive = File::open(path.join("lock")).is_ok_and(|file| file.try_lock().is_err());
-            if !alive {
-                fs::remove_dir_all(&path).map_err(CacheError::io("remove", &path))?;
-            }
+        for path in self.abandoned()? {
+            fs::remove_dir_all(&path).map_err(CacheError::io("remove", &path))?;
         }
         let directory =
             TempDir::new_in(&directory).map_err(CacheError::io("write to", &directory))?;

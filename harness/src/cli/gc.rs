@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use wheeltap_images::Cache;
 use wheeltap_platforms::lease::{Collection, Collector, Failed, Found, Left};
 
 use super::{args::GcArgs, list::print_json, out};
@@ -21,12 +22,18 @@ struct Document<'a> {
 
 pub(super) fn gc(args: &GcArgs) -> Result<ExitCode, UserError> {
     let collector = Collector::of_user();
-    let collection = if args.dry_run {
+    let mut collection = if args.dry_run {
         collector.find()
     } else {
         let collected = collector.collect();
         collected.map_err(|error| UserError::infra(format!("nothing was removed: {error}")))?
     };
+    // Without a cache nothing was left in it.
+    if let Ok(cache) = Cache::of_user() {
+        let builds = if args.dry_run { cache.abandoned()? } else { cache.remove_abandoned()? };
+        let found = |path| Found { what: Left::Directory { path }, owner: None };
+        collection.removed.extend(builds.into_iter().map(found));
+    }
     if args.json {
         print_json(&Document {
             version: FORMAT_VERSION,
@@ -50,7 +57,7 @@ fn removed(collection: &Collection, dry_run: bool) -> String {
             (_, false) => "removed",
             (_, true) => "would remove",
         };
-        let _ = writeln!(text, "{done} {}, left by process {owner}", name(what));
+        let _ = writeln!(text, "{done} {}, left by {}", name(what), owner_name(*owner));
     }
     text
 }
@@ -60,12 +67,16 @@ fn failed(collection: &Collection) -> String {
     for Failed { found, why } in &collection.failed {
         let _ = writeln!(
             text,
-            "not removed: {}, left by process {}: {why}",
+            "not removed: {}, left by {}: {why}",
             name(&found.what),
-            found.owner
+            owner_name(found.owner)
         );
     }
     text
+}
+
+fn owner_name(owner: Option<u32>) -> String {
+    owner.map_or_else(|| "a killed build".to_owned(), |pid| format!("process {pid}"))
 }
 
 fn name(what: &Left) -> String {
@@ -82,12 +93,13 @@ mod tests {
     use super::*;
 
     fn collection() -> Collection {
-        let found = |what| Found { what, owner: 4711 };
+        let found = |what| Found { what, owner: Some(4711) };
         Collection {
             removed: vec![
                 found(Left::Process { pid: 4720, program: "qemu-system-x86_64".into() }),
                 found(Left::File { path: "/out/run/cells/c/s/attempt-1/m1/disk.qcow2".into() }),
                 found(Left::Directory { path: "/tmp/wheeltap-4711-99-0123456789".into() }),
+                Found { what: Left::Directory { path: "/cache/work/Ab12".into() }, owner: None },
             ],
             failed: vec![
                 Failed {
@@ -110,6 +122,7 @@ mod tests {
         killed process 4720 (qemu-system-x86_64), left by process 4711
         removed file /out/run/cells/c/s/attempt-1/m1/disk.qcow2, left by process 4711
         removed directory /tmp/wheeltap-4711-99-0123456789, left by process 4711
+        removed directory /cache/work/Ab12, left by a killed build
         ");
         insta::assert_snapshot!(failed(&collection()), @r"
         not removed: directory /out/run/forks/boot-1/state, left by process 4711: it belongs to another user (its lease is /s/leases/4711-99-x/3.json)
@@ -123,6 +136,7 @@ mod tests {
         would kill process 4720 (qemu-system-x86_64), left by process 4711
         would remove file /out/run/cells/c/s/attempt-1/m1/disk.qcow2, left by process 4711
         would remove directory /tmp/wheeltap-4711-99-0123456789, left by process 4711
+        would remove directory /cache/work/Ab12, left by a killed build
         ");
     }
 

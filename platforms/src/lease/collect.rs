@@ -20,7 +20,7 @@ use super::{
     owner::{Host, PrivateName, Process, alive_by_lock, parse_ledger_name},
     place::state_directory,
     record::{OWNER_FILE, Parsed, Resource, parse_host, parse_resource},
-    remove::{self, Act, Proof, Refusal},
+    remove::{self, Act, Proof, Refusal, Tried},
     stray::Stray,
 };
 
@@ -61,8 +61,9 @@ pub struct Found {
     /// What.
     #[serde(flatten)]
     pub what: Left,
-    /// Number of the process that made it.
-    pub owner: u32,
+    /// Number of the process that made it, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<u32>,
 }
 
 /// Something that was left and stays.
@@ -88,7 +89,7 @@ pub struct Collection {
 
 impl Collection {
     fn note(&mut self, owner: Process, what: Left, result: Result<(), String>) {
-        let found = Found { what, owner: owner.pid };
+        let found = Found { what, owner: Some(owner.pid) };
         match result {
             Ok(()) => self.removed.push(found),
             Err(why) => self.failed.push(Failed { found, why }),
@@ -280,11 +281,11 @@ impl Collector {
 pub(crate) fn sweep() {
     match Collector::of_user().sweep() {
         Ok(Collection { removed, failed, .. }) => {
-            for Found { what, owner } in removed {
-                tracing::info!("removed what process {owner} left: {what:?}");
+            for Found { what, .. } in removed {
+                tracing::info!("removed what a killed process left: {what:?}");
             }
-            for Failed { found: Found { what, owner }, why } in failed {
-                tracing::info!("process {owner} left {what:?}: {why}");
+            for Failed { found: Found { what, .. }, why } in failed {
+                tracing::info!("a killed process left {what:?}: {why}");
             }
         }
         Err(error) => tracing::info!("{error}"),
@@ -423,7 +424,7 @@ impl LedgerOf {
             }
             // It was dealt with before all others. What did not end is still there, and so is what it holds.
             Ok(Resource::Process { .. }) => !collection.failed.iter().any(|failed| {
-                failed.found.owner == self.owner.pid
+                failed.found.owner == Some(self.owner.pid)
                     && matches!(failed.found.what, Left::Process { .. })
             }),
             Ok(resource) if paths(resource).iter().any(|path| in_use.contains(path)) => false,
@@ -446,7 +447,7 @@ impl LedgerOf {
                 match remove::files(directory, names, &mark, act) {
                     Ok(results) => {
                         let mut settled = true;
-                        for (path, result) in results {
+                        for Tried { path, result } in results {
                             settled &= result.is_ok();
                             let result = result.map_err(|refusal| self.explain(&refusal, lease));
                             collection.note(self.owner, Left::File { path }, result);

@@ -281,4 +281,19 @@ mod tests {
         assert!(again.mark().is_some());
         assert_eq!(files(&place), 1);
     }
+
+    /// Not a test of time: prints a figure for people. `cargo test -p wheeltap-platforms cost -- --ignored --nocapture`
+    #[test]
+    #[ignore = "prints a figure"]
+    fn cost() {
+        let state = tempfile::tempdir().unwrap();
+        let leases = Leases::at(state.path());
+        let _first = leases.write(&resource("first"));
+        let start = std::time::Instant::now();
+        let count = 10_000;
+        for _ in 0..count {
+            leases.write(&resource("one")).release();
+        }
+        println!("{:?} for a lease, written and withdrawn", start.elapsed() / count);
+    }
 }

@@ -100,14 +100,20 @@ pub(crate) fn directory(path: &Path, proof: Proof<'_>, act: Act) -> Result<bool,
     Err(Refusal::Busy)
 }
 
+/// A file that was there, and why it still is.
+#[derive(Debug)]
+pub(crate) struct Tried {
+    pub(crate) path: PathBuf,
+    pub(crate) result: Result<(), Refusal>,
+}
+
 /// Removes files in a directory that stays, if it bears the mark: those named, and temporary ones. The mark goes last.
-/// What comes back is each file that was there, and why it still is.
 pub(crate) fn files(
     directory: &Path,
     listed: &[String],
     mark: &str,
     act: Act,
-) -> Result<Vec<(PathBuf, Result<(), Refusal>)>, Refusal> {
+) -> Result<Vec<Tried>, Refusal> {
     let Some(opened) = walk(directory)? else { return Ok(Vec::new()) };
     // Without it, the files were never made or are gone, and those of these names are somebody else's.
     if !is_file(&opened, mark) {
@@ -117,7 +123,7 @@ pub(crate) fn files(
     let mut results = Vec::new();
     for name in listed.iter().map(Into::into).chain(temporary) {
         if Path::new(&name).file_name() != Some(&name) {
-            results.push((directory.join(&name), Err(Refusal::BadPath)));
+            results.push(Tried { path: directory.join(&name), result: Err(Refusal::BadPath) });
             continue;
         }
         let stat = match statat(&opened, &name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -125,9 +131,9 @@ pub(crate) fn files(
             stat => stat?,
         };
         let result = file(&opened, &name, &stat, act);
-        results.push((directory.join(&name), result));
+        results.push(Tried { path: directory.join(&name), result });
     }
-    if act == Act::Remove && results.iter().all(|(_, result)| result.is_ok()) {
+    if act == Act::Remove && results.iter().all(|tried| tried.result.is_ok()) {
         gone(unlinkat(&opened, mark, AtFlags::empty()))?;
     }
     Ok(results)
