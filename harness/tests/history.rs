@@ -82,6 +82,7 @@ fn run_directory(directory: &Path, night: u32, version: &str, cases: &[(&str, &s
         created,
         image: image.clone(),
         seed: None,
+        repeat: None,
         cells: vec![cell(BIOS, "bios"), cell(UEFI, "uefi")],
         cases: cases
             .iter()

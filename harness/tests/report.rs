@@ -53,6 +53,7 @@ fn plan(run: &str, scenarios: &[&str]) -> Plan {
             profile: "flatcar".into(),
         },
         seed: None,
+        repeat: None,
         cells: vec![Cell {
             name: CELL.into(),
             platform: "qemu".into(),

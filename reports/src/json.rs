@@ -8,6 +8,7 @@
 //!   "outcome": "all-passed" | …      the exit code in words, see Outcome
 //!   "started": { at, wheeltap, command, host } | null
 //!   "image": { name, digest, version, profile }, "plan_digest": "…", "seed": 1 (if there is one)
+//!   "repeat": 100 (if each case was run so often on purpose)
 //!   "partition": "hash:2/3"          if the run does only a part of the plan
 //!   "seconds": 12.3, "counts": { planned, pass, flaky, fail, waived, infra, skip, not_run, elsewhere }
 //!   "cells": [ … ], "cases": [ … ]   as in plan.json; each case with what came of it
@@ -46,6 +47,8 @@ struct Document<'a> {
     partition: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeat: Option<u32>,
     seconds: f64,
     counts: Counts,
     cells: &'a [Cell],
@@ -98,6 +101,7 @@ pub(crate) fn render(run: &Run) -> Result<String> {
         plan_digest: &run.plan_digest,
         partition: run.partition.as_deref(),
         seed: run.plan.seed,
+        repeat: run.plan.repeat,
         seconds: run.seconds,
         counts: run.counts(),
         cells: &run.plan.cells,

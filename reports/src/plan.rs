@@ -24,6 +24,9 @@ pub struct Plan {
     /// The seed of whatever was left to chance, so that a run can be repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+    /// How often each case is run on purpose, if more than once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<u32>,
     /// Where it is tested.
     pub cells: Vec<Cell>,
     /// The promise.

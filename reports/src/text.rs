@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
+use crate::history::{Interval, wilson};
 use crate::{CaseResult, Happening, JUNIT_FILE, Outcome, Run, Verdict, WaiverStatus, WaiverUse};
 
 /// Whether text has ANSI colours.
@@ -60,8 +61,25 @@ pub(crate) fn render(run: &Run, paint: Paint) -> String {
     for defect in &run.defects {
         let _ = writeln!(out, "defect of wheeltap: {defect}");
     }
+    for case in run.cases.iter().filter(|_| run.plan.repeat.is_some()) {
+        repeated(&mut out, case);
+    }
     out.push_str(&last_line(run, paint));
     out
+}
+
+/// How often a case passed that was repeated to find that out. Attempts that judged nothing don't count.
+fn repeated(out: &mut String, case: &CaseResult) {
+    let verdicts = || case.attempts.iter().map(|attempt| attempt.verdict);
+    let passed = verdicts().filter(|verdict| *verdict == Verdict::Pass).count();
+    let judged = verdicts().filter(|it| matches!(it, Verdict::Pass | Verdict::Fail)).count();
+    let Some(Interval { rate, low, high }) = wilson(passed, judged) else { return };
+    let [rate, low, high] = [rate, low, high].map(|share| share * 100.0);
+    let _ = writeln!(
+        out,
+        "{}: {passed} of {judged} attempts passed: {rate:.1} % (95 % confidence: {low:.1} to {high:.1} %)",
+        case.planned.id
+    );
 }
 
 /// A case that has something to explain: its name, the cause, where to look.

@@ -14,7 +14,7 @@ use wheeltap_scenarios::{Fault, ForkKey, MachineNeed, Scenario, World};
 use super::{partition::Partition, schedule::Expected};
 
 /// What a run is asked to do.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// Scenarios, in order.
     pub scenarios: Vec<&'static Scenario>,
@@ -192,6 +192,7 @@ impl Planned {
             created: jiff::Timestamp::now(),
             image,
             seed: None,
+            repeat: None,
             cells: cells.into_values().collect(),
             cases: planned,
         };

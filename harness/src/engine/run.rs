@@ -14,7 +14,7 @@ use wheeltap_platforms::{
     Capability,
     lease::{LeasedFiles, Leases},
 };
-use wheeltap_reports::{CaseId, Event, EventLog, Image, Plan, Record, Run, Verdict};
+use wheeltap_reports::{CaseId, CaseResult, Event, EventLog, Image, Plan, Record, Run, Verdict};
 use wheeltap_scenarios::{Scenario, World};
 
 use super::{
@@ -138,11 +138,12 @@ impl Engine {
     pub fn prepare(&self, request: &Request) -> Result<Prepared, EngineError> {
         let run = run_id();
         let image = self.image.clone();
-        let planned = Planned::new(run.clone(), request, &self.world, image, &self.expected);
+        let mut planned = Planned::new(run.clone(), request, &self.world, image, &self.expected);
         if let (Some(partition), Some(selected)) = (request.partition, &planned.selected) {
             let (some, all) = (selected.len(), planned.plan.cases.len());
             tracing::info!("{partition} of the plan is run: {some} of {all} cases");
         }
+        planned.plan.repeat = repeat(self.repeat);
         let directory = self.out.join(&run);
         // Private: configs and logs may hold secrets.
         let made = fs::create_dir_all(&self.out)
@@ -174,9 +175,11 @@ impl Engine {
     pub fn resume(&self, request: &Request, directory: &Path) -> Result<Prepared, EngineError> {
         let old = Plan::read(directory)?;
         let image = self.image.clone();
-        let mut planned =
-            Planned::new(old.run.clone(), request, &self.world, image, &self.expected);
+        // Which part of the plan is run here was decided when it began, perhaps with another history.
+        let whole = Request { partition: None, ..request.clone() };
+        let mut planned = Planned::new(old.run.clone(), &whole, &self.world, image, &self.expected);
         planned.plan.created = old.created;
+        planned.plan.repeat = repeat(self.repeat);
         if let Some(why) = difference(&old, &planned.plan) {
             return Err(EngineError::OtherPlan { run: directory.to_owned(), why });
         }
@@ -191,9 +194,10 @@ impl Engine {
             (case.planned.id.clone(), tried.collect())
         });
         let earlier = earlier.collect();
-        let judged = run.cases.iter().filter(|case| case.verdict != Verdict::NotRun);
-        let judged: HashSet<&CaseId> = judged.map(|case| &case.planned.id).collect();
-        planned.retain(|id| !judged.contains(id));
+        let done = |case: &&CaseResult| case.verdict != Verdict::NotRun || case.elsewhere;
+        let done: HashSet<&CaseId> =
+            run.cases.iter().filter(done).map(|case| &case.planned.id).collect();
+        planned.retain(|id| !done.contains(id));
         let wheeltap = env!("CARGO_PKG_VERSION").to_owned();
         log.append(Event::RunResumed { wheeltap, command: self.command.clone() })?;
         Ok(Prepared { directory: directory.to_owned(), planned, log, earlier })
@@ -269,6 +273,11 @@ impl Engine {
             scheduler.finished(id);
         }
     }
+}
+
+/// What a plan says of repetitions: nothing if there are none.
+fn repeat(times: u32) -> Option<u32> {
+    (times > 1).then_some(times)
 }
 
 /// Why the plan of a run that goes on is another, if it is.

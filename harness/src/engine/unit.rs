@@ -154,7 +154,11 @@ impl UnitRunner {
             }
             let ended = self.attempt(&mut pending, recorder, None, fork).await;
             match self.next(&mut pending, &ended) {
-                Next::Again(pause) => self.pause(pause).await,
+                Next::Again(pause) => {
+                    // If it could not boot, another attempt would only be told so again.
+                    fork.into_iter().for_each(|point| point.forget_failure());
+                    self.pause(pause).await;
+                }
                 Next::Done => return self.end(pending, ended.reason),
             }
         }

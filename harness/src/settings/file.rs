@@ -59,6 +59,7 @@ pub(super) struct TestGroup {
 pub(super) enum Fork {
     Auto,
     Off,
+    Require,
 }
 
 impl From<Fork> for ForkMode {
@@ -66,6 +67,7 @@ impl From<Fork> for ForkMode {
         match fork {
             Fork::Auto => Self::Auto,
             Fork::Off => Self::Off,
+            Fork::Require => Self::Require,
         }
     }
 }

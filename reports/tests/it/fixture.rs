@@ -50,6 +50,7 @@ impl Fixture {
                 profile: "reference".into(),
             },
             seed: Some(7),
+            repeat: None,
             cells: vec![cell(BIOS, "bios"), cell(UEFI, "uefi")],
             cases: cases.iter().map(planned).collect(),
         };

@@ -46,6 +46,7 @@ fn plan(cases: &[&str]) -> Plan {
         created: Timestamp::UNIX_EPOCH,
         image: image(),
         seed: None,
+        repeat: None,
         cells: Vec::new(),
         cases: cases.iter().map(planned).collect(),
     }
