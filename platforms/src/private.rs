@@ -48,6 +48,8 @@ pub fn private_directory() -> Result<PrivateDirectory, PlatformError> {
 }
 
 fn private_in(parent: &Path, leases: &Leases) -> io::Result<PrivateDirectory> {
+    // Who names a directory that isn't there has misspelt it; it isn't for us to make.
+    let parent = parent.canonicalize()?;
     let directory = loop {
         match leases.directory(&parent.join(PrivateName::new().to_string())) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -56,4 +58,30 @@ fn private_in(parent: &Path, leases: &Leases) -> io::Result<PrivateDirectory> {
     };
     let lock = File::open(directory.path()).ok().filter(|file| file.lock().is_ok());
     Ok(PrivateDirectory { directory, _lock: lock })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_private_and_goes() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (state, parent) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let private = private_in(parent.path(), &Leases::at(state.path())).unwrap();
+        let path = private.path().to_path_buf();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(PrivateName::of(&path).is_some(), "{}", path.display());
+        std::fs::write(path.join("qmp"), "").unwrap();
+        private.close().unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn its_place_is_not_made() {
+        let (state, parent) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let missing = parent.path().join("missing");
+        private_in(&missing, &Leases::at(state.path())).unwrap_err();
+        assert!(!missing.exists());
+    }
 }
