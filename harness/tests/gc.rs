@@ -575,10 +575,28 @@ fn killed_builds_leave_nothing_in_the_cache() {
     File::create(dead.join("lock")).unwrap();
     let lock = File::create(alive.join("lock")).unwrap();
     lock.lock().unwrap();
-    let line = format!("remove directory {}, left by a killed build\n", dead.display());
+    let line = format!("remove directory {}, left by a process that was killed\n", dead.display());
     assert_eq!(place.gc(&["--dry-run"]).stdout, format!("would {line}"));
     assert_eq!(place.gc(&[]).stdout, line.replacen("remove", "removed", 1));
     assert!(!dead.exists() && alive.exists() && image.join("content").exists());
+    assert!(place.gc(&[]).is_nothing());
+}
+
+#[test]
+fn killed_runs_leave_no_unfinished_states_in_the_cache() {
+    let place = Place::new();
+    let names = ["one", "one.making", "two.making", "three.own-12-0", "four.making"];
+    let [one, making, two, three, alive] =
+        names.map(|name| place.filled(&format!("cache/states/{name}")));
+    File::create(place.path("cache/states/two.lock")).unwrap();
+    let lock = File::create(place.path("cache/states/four.lock")).unwrap();
+    lock.lock().unwrap();
+    let would = place.gc(&["--dry-run"]);
+    assert_eq!(would.stdout.matches("would remove directory").count(), 3, "{}", would.stdout);
+    let did = place.gc(&[]);
+    assert_eq!(did.stdout, would.stdout.replace("would remove", "removed"));
+    assert!(![making, two, three].iter().any(|path| path.exists()));
+    assert!(one.exists() && alive.exists(), "what is complete, and what somebody makes");
     assert!(place.gc(&[]).is_nothing());
 }
 

@@ -126,12 +126,18 @@ impl Cache {
         }
     }
 
+    /// Where the scratch directories of builds are.
+    #[must_use]
+    pub fn work_directory(&self) -> PathBuf {
+        self.root.join("work")
+    }
+
     /// Scratch directories of builds that were killed.
     ///
     /// # Errors
     /// If the cache is there and can't be read.
     pub fn abandoned(&self) -> Result<Vec<PathBuf>, CacheError> {
-        let directory = self.root.join("work");
+        let directory = self.work_directory();
         let entries = match fs::read_dir(&directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(CacheError::io("read", &directory))?,

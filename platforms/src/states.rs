@@ -15,9 +15,11 @@ mod entry;
 mod lock;
 
 use std::{
-    fs, io,
+    fs::{self, File, TryLockError},
+    io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
+    sync::OnceLock,
     time::{Duration, SystemTime},
 };
 
@@ -25,7 +27,10 @@ use sha2::{Digest as _, Sha256};
 
 pub use self::entry::{Held, Vacant};
 use self::lock::{Lock, Mode};
-use crate::{Hardware, PlatformError};
+use crate::{
+    Hardware, PlatformError,
+    lease::{LeasedDirectory, Leases},
+};
 
 /// Counts up when states of an earlier wheeltap are of no use to this one.
 const FORMAT: u32 = 1;
@@ -46,6 +51,8 @@ pub struct States {
     limit: u64,
     /// Whether it goes with its last user.
     temporary: bool,
+    /// Its lease then, once it is made.
+    own: OnceLock<LeasedDirectory>,
 }
 
 /// What a state is made of. Where all of it is the same, one does for the other.
@@ -105,13 +112,13 @@ impl States {
     /// States in a directory that stays, limited to so many bytes together.
     #[must_use]
     pub fn at(root: impl Into<PathBuf>, limit: u64) -> Self {
-        Self { root: root.into(), limit, temporary: false }
+        Self { root: root.into(), limit, temporary: false, own: OnceLock::new() }
     }
 
     /// States in a directory that is removed when this is dropped.
     #[must_use]
     pub fn temporary(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), limit: u64::MAX, temporary: true }
+        Self { root: root.into(), limit: u64::MAX, temporary: true, own: OnceLock::new() }
     }
 
     /// The directory.
@@ -128,10 +135,15 @@ impl States {
         let unusable = |error: io::Error| {
             PlatformError::infra(format!("{} can't be used: {error}", self.root.display()))
         };
+        if self.temporary && !self.root.exists() {
+            let made = Leases::of_this_process().directory(&self.root).map_err(unusable)?;
+            // Somebody else who was as quick has not made the directory.
+            let _ = self.own.set(made);
+        }
         // Private: whoever can read the memory of a guest, or the key to it, is its master.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root).map_err(unusable)?;
         tempfile::tempfile_in(&self.root).map_err(unusable)?;
-        self.sweep().map_err(unusable)
+        self.remove_abandoned().map(drop).map_err(unusable)
     }
 
     /// The state of that name, if there is one that nobody is just making.
@@ -230,7 +242,7 @@ impl States {
     /// # Errors
     /// If the directory is there and can't be read or written.
     pub fn evict(&self, limit: u64) -> io::Result<Vec<Listed>> {
-        self.sweep()?;
+        self.remove_abandoned()?;
         let listed = self.list()?;
         let mut total: u64 = listed.iter().map(|state| state.size).sum();
         let mut removed = Vec::new();
@@ -286,22 +298,44 @@ impl States {
         Ok(true)
     }
 
-    /// Removes what processes have left that were killed.
-    fn sweep(&self) -> io::Result<()> {
+    /// What processes have left that were killed: the directories of states that were never complete, or for one run only.
+    ///
+    /// # Errors
+    /// If the directory is there and can't be read.
+    pub fn abandoned(&self) -> io::Result<Vec<PathBuf>> {
+        let mut abandoned = Vec::new();
         for name in self.names()? {
-            // `NAME.making` is under NAME's lock, `NAME.own-PID` under its own.
-            let locked = name.strip_suffix(".making").unwrap_or(&name);
-            if !name.contains('.') {
-                continue;
+            // The lock is only looked at: where there is none, nobody holds it.
+            let is_held = |lock: File| matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
+            if let Some(locked) = disposable(&name)
+                && !File::open(self.lock_file(locked)).is_ok_and(is_held)
+            {
+                abandoned.push(self.path(&name));
             }
+        }
+        Ok(abandoned)
+    }
+
+    /// Removes what processes have left that were killed, and says what.
+    ///
+    /// # Errors
+    /// If the directory is there and can't be read or written.
+    pub fn remove_abandoned(&self) -> io::Result<Vec<PathBuf>> {
+        let mut removed = Vec::new();
+        for name in self.names()? {
+            let Some(locked) = disposable(&name) else { continue };
             if let Some(lock) = Lock::attempt(&self.lock_file(locked), Mode::Alone)? {
-                remove_directory(&self.path(&name))?;
+                // Whoever had it may have completed it by now.
+                if self.path(&name).exists() {
+                    remove_directory(&self.path(&name))?;
+                    removed.push(self.path(&name));
+                }
                 if locked == name || !self.path(locked).exists() {
                     lock.remove()?;
                 }
             }
         }
-        Ok(())
+        Ok(removed)
     }
 
     /// Names of the directories.
@@ -338,12 +372,20 @@ impl States {
 
 impl Drop for States {
     fn drop(&mut self) {
+        // Under a lease, it goes with the lease.
         if self.temporary
+            && self.own.get().is_none()
             && let Err(error) = remove_directory(&self.root)
         {
             tracing::warn!("{} is left behind: {error}", self.root.display());
         }
     }
+}
+
+/// Whose lock is held as long as a directory is in use that is no state for others: `NAME.making` is under that of NAME,
+/// `NAME.own-PID` under its own.
+fn disposable(name: &str) -> Option<&str> {
+    name.contains('.').then(|| name.strip_suffix(".making").unwrap_or(name))
 }
 
 /// Bytes that the files of a directory take on the disk, holes not counted.

@@ -1,10 +1,13 @@
 //! `wheeltap gc`.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::PathBuf};
 
 use serde::Serialize;
 use wheeltap_images::Cache;
-use wheeltap_platforms::lease::{Collection, Collector, Failed, Found, Left};
+use wheeltap_platforms::{
+    lease::{Collection, Collector, Failed, Found, Left},
+    states::States,
+};
 
 use super::{args::GcArgs, list::print_json, out};
 use crate::{ExitCode, UserError};
@@ -30,9 +33,11 @@ pub(super) fn gc(args: &GcArgs) -> Result<ExitCode, UserError> {
     };
     // Without a cache nothing was left in it.
     if let Ok(cache) = Cache::of_user() {
-        let builds = if args.dry_run { cache.abandoned()? } else { cache.remove_abandoned()? };
-        let found = |path| Found { what: Left::Directory { path }, owner: None };
-        collection.removed.extend(builds.into_iter().map(found));
+        let builds = if args.dry_run { cache.abandoned() } else { cache.remove_abandoned() };
+        add(&mut collection, cache.work_directory(), builds);
+        let states = States::at(cache.states(), 0);
+        let left = if args.dry_run { states.abandoned() } else { states.remove_abandoned() };
+        add(&mut collection, states.directory().to_path_buf(), left);
     }
     if args.json {
         print_json(&Document {
@@ -45,6 +50,21 @@ pub(super) fn gc(args: &GcArgs) -> Result<ExitCode, UserError> {
         out::error_text(failed(&collection));
     }
     Ok(if collection.failed.is_empty() { ExitCode::Passed } else { ExitCode::InfraFailure })
+}
+
+/// Adds what was left in a part of the cache, which has locks of its own and therefore no leases.
+fn add(
+    collection: &mut Collection,
+    place: PathBuf,
+    left: Result<Vec<PathBuf>, impl std::fmt::Display>,
+) {
+    let found = |path| Found { what: Left::Directory { path }, owner: None };
+    match left {
+        Ok(paths) => collection.removed.extend(paths.into_iter().map(found)),
+        Err(why) => {
+            collection.failed.push(Failed { found: found(place), why: why.to_string() });
+        }
+    }
 }
 
 /// One line for each thing; nothing if there was nothing.
@@ -76,7 +96,7 @@ fn failed(collection: &Collection) -> String {
 }
 
 fn owner_name(owner: Option<u32>) -> String {
-    owner.map_or_else(|| "a killed build".to_owned(), |pid| format!("process {pid}"))
+    owner.map_or_else(|| "a process that was killed".to_owned(), |pid| format!("process {pid}"))
 }
 
 fn name(what: &Left) -> String {
@@ -122,7 +142,7 @@ mod tests {
         killed process 4720 (qemu-system-x86_64), left by process 4711
         removed file /out/run/cells/c/s/attempt-1/m1/disk.qcow2, left by process 4711
         removed directory /tmp/wheeltap-4711-99-0123456789, left by process 4711
-        removed directory /cache/work/Ab12, left by a killed build
+        removed directory /cache/work/Ab12, left by a process that was killed
         ");
         insta::assert_snapshot!(failed(&collection()), @r"
         not removed: directory /out/run/forks/boot-1/state, left by process 4711: it belongs to another user (its lease is /s/leases/4711-99-x/3.json)
@@ -136,7 +156,7 @@ mod tests {
         would kill process 4720 (qemu-system-x86_64), left by process 4711
         would remove file /out/run/cells/c/s/attempt-1/m1/disk.qcow2, left by process 4711
         would remove directory /tmp/wheeltap-4711-99-0123456789, left by process 4711
-        would remove directory /cache/work/Ab12, left by a killed build
+        would remove directory /cache/work/Ab12, left by a process that was killed
         ");
     }
 

@@ -189,7 +189,14 @@ async fn what_a_killed_process_left_is_swept() {
     }
     fs::write(root.join("a.lock"), "").unwrap();
     let alive = place.vacant("c").await;
-    place.states.prepare().unwrap();
+    let left = ["a.making", "b.own-1-0"].map(|name| root.join(name));
+    let sorted = |mut paths: Vec<PathBuf>| {
+        paths.sort();
+        paths
+    };
+    assert_eq!(sorted(place.states.abandoned().unwrap()), left);
+    assert!(!root.join("b.own-1-0.lock").exists(), "to look makes nothing");
+    assert_eq!(sorted(place.states.remove_abandoned().unwrap()), left);
     assert_eq!(place.left(), ["c.lock", "c.making"]);
     drop(alive);
 }
