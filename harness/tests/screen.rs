@@ -22,8 +22,8 @@ use test_case::test_case;
 /// So many rows that nothing scrolls out of sight.
 const ROWS: u16 = 200;
 
-/// A shell's command line for a run in which no machine can be made.
-const BROKEN: &str = "TMPDIR=/nonexistent wheeltap run boot.release power.off --jobs 1 --accel tcg \
+/// A shell's command line for a run in which no machine can be made: what should be a directory is a file.
+const BROKEN: &str = "TMPDIR=disk.img wheeltap run boot.release power.off --jobs 1 --accel tcg \
                       --image disk.img --profile reference";
 
 /// A run that waits for a machine on a port where nobody listens.
@@ -136,12 +136,14 @@ fn without_chance(text: &str, directory: &Path) -> String {
     let run = fs::canonicalize(directory.join("wheeltap-out/latest")).unwrap();
     let text = text.replace(&*run.to_string_lossy(), "RUN");
     let text: String = text.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }).collect();
-    let lines = text.lines().map(|line| match line.split_once(" at path ") {
-        Some((before, after)) => {
-            let after = after.split_once("; ").map_or("", |(_, after)| after);
-            format!("{before} at path PATH; {after}")
+    let lines = text.lines().map(|line| {
+        let reason = line.split_once("a directory in ").zip(line.split_once("; set TMPDIR"));
+        match reason {
+            Some(((before, _), (_, after))) => {
+                format!("{before}a directory: REASON; set TMPDIR{after}")
+            }
+            None => line.trim_end().to_owned(),
         }
-        None => line.trim_end().to_owned(),
     });
     lines.collect::<Vec<_>>().join("\n").replace("##", "#").replace("##", "#")
 }
