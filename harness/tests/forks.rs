@@ -2,6 +2,8 @@
 //!
 //! Ignored by default, since it boots some machines; `ci/test` runs it.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails must fail its test")]
+
 use std::{
     fs,
     os::unix::fs::{FileExt as _, PermissionsExt as _},

@@ -278,12 +278,12 @@ impl Context {
         let start = Start {
             name: "m1".to_owned(),
             hardware: inner.hardware.clone(),
-            ignition: state.ignition.clone(),
+            ignition: state.kept.ignition.clone(),
             patches: Vec::new(),
             evidence: inner.evidence.join("m1"),
             expects: inner.scenario.expects,
             origin: Origin::Fork(state.state().clone()),
-            key: Some(state.key.clone()),
+            key: Some(state.kept.key.clone()),
             fork: Some(Arc::clone(state)),
         };
         let live = self.start(start).await?;

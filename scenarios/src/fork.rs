@@ -119,9 +119,14 @@ pub(crate) struct Ready {
     held: Held,
     /// What forks are said to start from.
     pub(crate) name: String,
-    /// Logs in to each of them.
+    pub(crate) kept: Kept,
+}
+
+/// What lies in a state's directory beside the platform's files.
+pub(crate) struct Kept {
+    /// Logs in to each fork.
     pub(crate) key: SshKey,
-    /// The config that its machine booted with.
+    /// The config that the machine booted with.
     pub(crate) ignition: Vec<u8>,
     /// What the guest had written by then.
     pub(crate) journal: Option<SavedJournal>,
@@ -265,9 +270,9 @@ impl ForkPoint {
     /// A state that an earlier run has made. One that can't be read is removed.
     fn open(&self, held: Held, observer: &Arc<dyn Observer>) -> Option<Arc<Ready>> {
         let name = format!("{}, saved earlier as {}", self.name, held.name());
-        match Ready::open(held, name) {
-            Ok(ready) => Some(Arc::new(ready)),
-            Err((held, why)) => {
+        match Kept::read(&held.state().directory) {
+            Ok(kept) => Some(Arc::new(Ready { held, name, kept })),
+            Err(why) => {
                 observer.step(&format!("the saved state {} is removed: {why}", held.name()));
                 self.policy.states.spoil(&held);
                 None
@@ -308,7 +313,8 @@ impl ForkPoint {
             false => vacant.keep(&saved, &image),
         });
         let held = kept.await.map_err(|error| PlatformError::infra(error.to_string()))??;
-        Ready::open(held, self.name.clone()).map_err(|(_, why)| PlatformError::infra(why).into())
+        let kept = Kept::read(&held.state().directory).map_err(PlatformError::infra)?;
+        Ok(Ready { held, name: self.name.clone(), kept })
     }
 }
 
@@ -326,22 +332,14 @@ async fn settle_and_save(live: &Arc<LiveMachine>, directory: &Path) -> Result<(S
     Ok((live.machine().save().await?, started == "running"))
 }
 
-impl Ready {
+impl Kept {
     /// # Errors
-    /// What is wrong with the state, which is given back to be removed.
-    fn open(held: Held, name: String) -> std::result::Result<Self, (Held, String)> {
-        let directory = &held.state().directory;
-        let read = || {
-            let key =
-                UserKey::load(&directory.join(file::KEY)).map_err(|error| error.to_string())?;
-            let ignition = fs::read(directory.join(file::CONFIG));
-            let ignition = ignition.map_err(|error| format!("{}: {error}", file::CONFIG))?;
-            Ok((key.private(), ignition, SavedJournal::read(directory)))
-        };
-        match read() {
-            Ok((key, ignition, journal)) => Ok(Self { held, name, key, ignition, journal }),
-            Err(why) => Err((held, why)),
-        }
+    /// What is wrong with it.
+    fn read(directory: &Path) -> std::result::Result<Self, String> {
+        let key = UserKey::load(&directory.join(file::KEY)).map_err(|error| error.to_string())?;
+        let ignition = fs::read(directory.join(file::CONFIG))
+            .map_err(|error| format!("{}: {error}", file::CONFIG))?;
+        Ok(Self { key: key.private(), ignition, journal: SavedJournal::read(directory) })
     }
 }
 

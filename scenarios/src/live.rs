@@ -131,7 +131,7 @@ impl LiveMachine {
             connector = connector.with_patience(world.limits().command());
         }
         let interrupt = interrupter.listen();
-        let saved = start.fork.and_then(|fork| fork.journal.clone());
+        let saved = start.fork.and_then(|fork| fork.kept.journal.clone());
         let file = evidence.join("journal.log");
         let journal = Journal::new(connector.clone(), file, interrupt.clone(), saved);
         Ok(Arc::new(Self {
