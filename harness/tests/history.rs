@@ -329,7 +329,8 @@ fn failing_run(directory: &Path, args: &[&str]) -> Output {
     let run = ["run", "boot.release", "--image", "disk.img", "--profile", "reference"];
     command(directory, &[&run, args].concat())
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("TMPDIR", "/nonexistent")
+        // Below a file there is no directory, and nobody can make one.
+        .env("TMPDIR", directory.join("disk.img/tmp"))
         .output()
         .unwrap()
 }

@@ -8,7 +8,7 @@
 //!              failing: { since: RUN, failures, headline, signature, introduced_by: IMAGE | null,
 //!                         last_good: RUN | null, unjudged_between } | null }
 //! RESULT     RUN with { verdict, reason, seconds, headline, signature, attempts }
-//! RUN        { run, started, host, accelerator, image: IMAGE }
+//! RUN        { run, started, host, accelerator, image: IMAGE, bisecting }
 //! IMAGE      { name, digest, version, profile }
 //! bisection  { "version": 1, scenario, cell, order: "version" | "first-seen",
 //!              builds: [ IMAGE with { first_seen, verdict, pass, flaky, fail, unjudged } ],

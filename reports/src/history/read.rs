@@ -102,6 +102,9 @@ pub struct PastRun {
     pub accelerator: String,
     /// What was tested.
     pub image: Image,
+    /// Whether it was part of a bisection. It tried an older image then, so that it says something
+    /// about that image and nothing about how the scenario does nowadays.
+    pub bisecting: bool,
 }
 
 /// A recorded attempt.
@@ -273,7 +276,8 @@ fn known_cases(connection: &Connection) -> rusqlite::Result<Vec<KnownCase>> {
 
 fn runs(connection: &Connection) -> rusqlite::Result<Runs> {
     let mut statement = connection.prepare(
-        "SELECT id, run, started, host, accelerator, image, digest, version, profile FROM runs",
+        "SELECT id, run, started, host, accelerator, image, digest, version, profile, bisecting
+         FROM runs",
     )?;
     let runs = statement.query_map([], |row| {
         let run = PastRun {
@@ -287,6 +291,7 @@ fn runs(connection: &Connection) -> rusqlite::Result<Runs> {
                 version: row.get(7)?,
                 profile: row.get(8)?,
             },
+            bisecting: row.get(9)?,
         };
         Ok((row.get(0)?, Arc::new(run)))
     })?;

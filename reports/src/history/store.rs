@@ -37,6 +37,7 @@ CREATE TABLE runs (
     digest TEXT NOT NULL,        -- of the image; empty for a machine that exists
     version TEXT NOT NULL,       -- of the image; empty if it doesn't say
     profile TEXT NOT NULL,
+    bisecting INTEGER NOT NULL,  -- whether it tried an older image to find a build, see PastRun
     UNIQUE (run, plan)
 ) STRICT;
 CREATE TABLE cases (

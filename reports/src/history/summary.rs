@@ -16,7 +16,7 @@ pub struct Summary {
     /// The case.
     #[serde(flatten)]
     pub id: CaseId,
-    /// In how many runs it was planned.
+    /// In how many runs it was planned; at least one unless all were bisections.
     pub planned: usize,
     /// How often it passes at the first attempt.
     pub first_pass: FirstPass,
@@ -77,10 +77,11 @@ pub struct Trouble {
 }
 
 impl Summary {
-    /// Summarises a case.
+    /// Summarises a case. Runs of bisections are left out: an older image that passes is no news.
     #[must_use]
     pub fn of(case: &CaseHistory) -> Self {
-        let results = &case.results;
+        let results: Vec<_> = case.results.iter().filter(|result| !result.run.bisecting).collect();
+        let results = &results[..];
         let last = &results[results.len().saturating_sub(SHOWN)..];
         Self {
             id: case.id.clone(),
@@ -93,7 +94,7 @@ impl Summary {
     }
 }
 
-fn first_pass(results: &[PastResult]) -> FirstPass {
+fn first_pass(results: &[&PastResult]) -> FirstPass {
     let mut found = FirstPass::default();
     for first in results.iter().filter_map(|result| result.attempts.first()) {
         // What is left of a log that was cut in front has no first attempt.
@@ -111,7 +112,7 @@ fn first_pass(results: &[PastResult]) -> FirstPass {
     FirstPass { interval: wilson(found.passed, found.judged), ..found }
 }
 
-fn timing(results: &[PastResult]) -> Option<Timing> {
+fn timing(results: &[&PastResult]) -> Option<Timing> {
     let last = results.iter().rev().find(|result| !result.attempts.is_empty())?;
     let accelerator = &last.run.accelerator;
     let seconds: Vec<f64> = results
@@ -131,8 +132,8 @@ fn timing(results: &[PastResult]) -> Option<Timing> {
 
 /// A case fails if it failed the last time it was judged. A flaky result ends a streak of failures:
 /// it passed in the end.
-fn trouble(results: &[PastResult]) -> Option<Trouble> {
-    let is_pass = |result: &PastResult| matches!(result.verdict, Verdict::Pass | Verdict::Flaky);
+fn trouble(results: &[&PastResult]) -> Option<Trouble> {
+    let is_pass = |result: &&PastResult| matches!(result.verdict, Verdict::Pass | Verdict::Flaky);
     let good = results.iter().rposition(is_pass);
     let since = results.iter().skip(good.map_or(0, |good| good + 1));
     let streak: Vec<_> = since.filter(|result| result.verdict == Verdict::Fail).collect();

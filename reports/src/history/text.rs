@@ -77,7 +77,7 @@ fn detail(case: &CaseHistory, paint: Paint, glyphs: Glyphs) -> String {
         let headline = telling.and_then(|attempt| attempt.headline.clone());
         rows.push([
             when(result.run.started),
-            shown(&result.run.run),
+            shown(&result.run.run) + if result.run.bisecting { " (bisect)" } else { "" },
             described(&result.run.image),
             result.verdict.to_string(),
             signature.unwrap_or_else(|| "-".to_owned()),

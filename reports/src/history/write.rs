@@ -32,13 +32,13 @@ fn upsert_run(connection: &Connection, run: &Run) -> rusqlite::Result<i64> {
     let host = run.started.as_ref().map(|started| &started.host);
     connection.query_row(
         "INSERT INTO runs (run, plan, started, seconds, dir, wheeltap, host, accelerator,
-             image, digest, version, profile)
+             image, digest, version, profile, bisecting)
          VALUES (:run, :plan, :started, :seconds, :dir, :wheeltap, :host, :accelerator,
-             :image, :digest, :version, :profile)
+             :image, :digest, :version, :profile, :bisecting)
          ON CONFLICT (run, plan) DO UPDATE SET started = excluded.started,
              seconds = max(seconds, excluded.seconds), dir = excluded.dir,
              wheeltap = excluded.wheeltap, host = excluded.host,
-             accelerator = excluded.accelerator
+             accelerator = excluded.accelerator, bisecting = excluded.bisecting
          RETURNING id",
         named_params! {
             ":run": run.plan.run,
@@ -53,9 +53,17 @@ fn upsert_run(connection: &Connection, run: &Run) -> rusqlite::Result<i64> {
             ":digest": image.digest,
             ":version": image.version,
             ":profile": image.profile,
+            ":bisecting": run.started.as_ref().is_some_and(|it| is_bisecting(&it.command)),
         },
         |row| row.get(0),
     )
+}
+
+/// Whether this is the command line of `wheeltap history bisect`. The event log says so, and with it
+/// a run that is imported elsewhere.
+fn is_bisecting(command: &[String]) -> bool {
+    let after = command.iter().skip(1).skip_while(|word| *word != "history");
+    after.skip(1).any(|word| word == "bisect")
 }
 
 /// How much is known about a case: whether it has ended, its attempts that have, all its attempts.
@@ -166,4 +174,29 @@ impl Writer<'_> {
 /// The verdict that a word in the file means. A word that nobody knows is no pass.
 pub(super) fn verdict_of(word: &str) -> Verdict {
     Verdict::ALL.into_iter().find(|verdict| verdict.word() == word).unwrap_or(Verdict::NotRun)
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::{is_bisecting, verdict_of};
+    use crate::Verdict;
+
+    #[test_case("wheeltap history bisect boot.release --boot" => true)]
+    #[test_case("wheeltap -v history -v bisect boot.release" => true; "with options between")]
+    #[test_case("wheeltap run boot.release --history bisect" => false; "a file of that name")]
+    #[test_case("history run bisect" => false; "another program of that name")]
+    #[test_case("" => false; "no command line")]
+    fn command_lines(command: &str) -> bool {
+        is_bisecting(&command.split(' ').map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn words_are_read_as_they_are_written() {
+        for verdict in Verdict::ALL {
+            assert_eq!(verdict_of(verdict.word()), verdict);
+        }
+        assert_eq!(verdict_of("splendid"), Verdict::NotRun, "what nobody knows is no pass");
+    }
 }

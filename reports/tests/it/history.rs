@@ -259,6 +259,27 @@ fn deliberate_faults_say_nothing_about_images() {
 }
 
 #[test]
+fn a_bisection_says_nothing_about_nowadays() {
+    let store = Store::new();
+    let history = store.open();
+    history.record(&night(0, "4000.0.0", &[(UPDATE, "p")]).load()).unwrap();
+    history.record(&night(1, "4000.2.0", &[(UPDATE, "f")]).load()).unwrap();
+    let before = store.overview();
+    let mut run = night(2, "4000.1.0", &[(UPDATE, "p")]);
+    run.each_event(|event| {
+        if let Event::RunStarted { command, .. } = event {
+            *command = ["wheeltap", "history", "bisect", "update.apply"].map(Into::into).into();
+        }
+    });
+    history.record(&run.load()).unwrap();
+    assert_eq!(store.overview(), before, "it still fails");
+    assert_eq!(store.bisection(UPDATE).finding, Finding::Broke { last_good: 1, first_bad: 2 });
+    let cases = history.cases(&any, &any).unwrap();
+    let details = details_text(&cases, Paint::Plain, Glyphs::Ascii);
+    assert!(details.contains("(bisect)"), "{details}");
+}
+
+#[test]
 fn durations_are_of_the_last_ten_that_passed() {
     let store = Store::new();
     let history = store.open();
