@@ -35,6 +35,7 @@ impl Run {
             .env("TMPDIR", directory.path().join("tmp"))
             .env("WHEELTAP_HISTORY", directory.path().join("history.sqlite"))
             .env("WHEELTAP_STATE", directory.path().join("state"))
+            .env("WHEELTAP_CACHE", directory.path().join("cache"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -104,7 +105,7 @@ fn pause() {
 /// What is left of machines: disks, variables, sockets, private directories.
 fn left_behind(directory: &Path) -> Vec<PathBuf> {
     fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(directory).unwrap().flatten() {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             let path = entry.path();
             if entry.file_type().unwrap().is_dir() {
                 walk(&path, found);
@@ -116,6 +117,8 @@ fn left_behind(directory: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> =
         fs::read_dir(directory.join("tmp")).unwrap().flatten().map(|entry| entry.path()).collect();
     walk(&directory.join("wheeltap-out"), &mut found);
+    // The first of machines that are alike is on the way to become a saved state.
+    walk(&directory.join("cache/states"), &mut found);
     found
 }
 
@@ -187,6 +190,7 @@ fn machines_die_with_a_killed_wheeltap_and_the_report_says_what_did_not_run() {
             .arg("gc")
             .env("TMPDIR", directory.path().join("tmp"))
             .env("WHEELTAP_STATE", directory.path().join("state"))
+            .env("WHEELTAP_CACHE", directory.path().join("cache"))
             .output()
             .unwrap()
     };
