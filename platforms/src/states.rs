@@ -275,7 +275,7 @@ impl States {
         match Held::open(&self.root, name, lock) {
             Ok(held) => Ok(Some(held)),
             Err(why) => {
-                tracing::info!("the saved state {name} is of no use any more: {why}");
+                tracing::warn!("the saved state {name} is of no use any more: {why}");
                 self.remove(name).map_err(|error| self.trouble(name, &error))?;
                 Ok(None)
             }
