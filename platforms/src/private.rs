@@ -50,7 +50,11 @@ pub fn private_directory() -> Result<PrivateDirectory, PlatformError> {
 fn private_in(parent: &Path, leases: &Leases) -> io::Result<PrivateDirectory> {
     // Who names a directory that isn't there has misspelt it; it isn't for us to make.
     let parent = parent.canonicalize()?;
+    if !parent.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
     let directory = loop {
+        // Names are random, so that a second try is rare and a third is not needed in a lifetime.
         match leases.directory(&parent.join(PrivateName::new().to_string())) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             directory => break directory?,
@@ -63,6 +67,15 @@ fn private_in(parent: &Path, leases: &Leases) -> io::Result<PrivateDirectory> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_directory_is_refused() {
+        let (state, parent) =
+            (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+        let leases = Leases::at(state.path());
+        let error = private_in(parent.path(), &leases).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+    }
 
     #[test]
     fn it_is_private_and_goes() {
