@@ -106,6 +106,11 @@ pub(super) fn is_dumb() -> bool {
     env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
+/// Prints text on standard error as it is.
+pub(super) fn error_text(text: impl Display) {
+    let _ = write!(io::stderr(), "{text}");
+}
+
 #[cfg(test)]
 mod tests {
     use test_case::test_case;
@@ -124,9 +129,4 @@ mod tests {
             set.iter().find(|(set, _)| *set == name).map(|(_, value)| value.into())
         })
     }
-}
-
-/// Prints text on standard error as it is.
-pub(super) fn error_text(text: impl Display) {
-    let _ = write!(io::stderr(), "{text}");
 }
