@@ -277,6 +277,32 @@ fn what_did_not_pass_is_run_again() {
 }
 
 #[test]
+fn parts_of_a_plan_make_the_whole() {
+    let Some(guest) = Guest::with(&[]) else { return };
+    let part = |n: u32| {
+        let (part, out) = (format!("slice:{n}/3"), format!("part-{n}"));
+        let (code, text) = guest.run(&[LISTENERS, KEYS, "--partition", &part, "--out", &out]);
+        assert_eq!(code, 0, "{text}");
+        format!("{out}/latest")
+    };
+    let [first, second, nothing] = [1, 2, 3].map(part);
+    let counts = |runs: &[&str]| {
+        let output = guest.wheeltap(&[&["report", "--format", "json"], runs].concat());
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let count = |verdict: &str| report["counts"][verdict].as_u64().unwrap();
+        (report["outcome"].as_str().unwrap().to_owned(), count("pass"), count("not_run"))
+    };
+    assert_eq!(counts(&[&first, &second]), ("all-passed".to_owned(), 2, 0));
+    assert_eq!(counts(&[&second, &first]), counts(&[&first, &second]));
+    let (outcome, passed, missing) = counts(&[&nothing, &first]);
+    assert_eq!(
+        (outcome.as_str(), passed, missing),
+        ("less-than-planned", 1, 1),
+        "a part is missing"
+    );
+}
+
+#[test]
 fn what_takes_too_long_is_said_and_looked_at_before_it_ends() {
     let Some(guest) = Guest::with(&["hang"]) else { return };
     fs::write(

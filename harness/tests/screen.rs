@@ -36,6 +36,8 @@ fn workshop() -> tempfile::TempDir {
     let mut disk = vec![0; 1 << 20];
     disk[510..512].copy_from_slice(&[0x55, 0xAA]);
     fs::write(directory.path().join("disk.img"), &disk).unwrap();
+    // One attempt each, so that there is less to show.
+    fs::write(directory.path().join("wheeltap.toml"), "[profile.default]\nretries = 0\n").unwrap();
     fs::write(directory.path().join("key"), include_str!("../../scenarios/keys/stranger.key.pem"))
         .unwrap();
     directory
@@ -50,6 +52,7 @@ fn shell(program: &[&str], line: &str, directory: &Path) -> Command {
         .args(["bash", "-c", &line])
         .current_dir(directory)
         .env("TERM", "xterm")
+        .env("WHEELTAP_STATE", directory.join("state"))
         .env_remove("NO_COLOR")
         .env_remove("CLICOLOR_FORCE")
         .env_remove("WHEELTAP_LOG");
@@ -140,6 +143,8 @@ fn without_chance(text: &str, directory: &Path) -> String {
         let reason = line.split_once("a directory in ").zip(line.split_once("; set TMPDIR"));
         match reason {
             Some(((before, _), (_, after))) => {
+                // The reason names a place, and a signature knows it.
+                let after = after.split(" [").next().unwrap();
                 format!("{before}a directory: REASON; set TMPDIR{after}")
             }
             None => line.trim_end().to_owned(),

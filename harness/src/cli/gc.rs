@@ -47,7 +47,7 @@ pub(super) fn gc(args: &GcArgs) -> Result<ExitCode, UserError> {
         })?;
     } else {
         out::text(removed(&collection, args.dry_run));
-        out::error_text(failed(&collection));
+        out::write_error(failed(&collection));
     }
     Ok(if collection.failed.is_empty() { ExitCode::Passed } else { ExitCode::InfraFailure })
 }

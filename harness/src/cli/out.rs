@@ -106,11 +106,6 @@ pub(super) fn is_dumb() -> bool {
     env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// Prints text on standard error as it is.
-pub(super) fn error_text(text: impl Display) {
-    let _ = write!(io::stderr(), "{text}");
-}
-
 #[cfg(test)]
 mod tests {
     use test_case::test_case;

@@ -1,6 +1,7 @@
 //! One case, once.
 
 use std::{
+    convert::Infallible,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::Arc,
@@ -156,16 +157,9 @@ impl Attempt<'_> {
             result
         };
         let body = AssertUnwindSafe(body).catch_unwind();
-        let said_slow = async {
-            let period = limits.scaled(self.settings.slow_timeout).max(Duration::from_millis(1));
-            loop {
-                tokio::time::sleep(period).await;
-                self.recorder.slow(started.elapsed());
-            }
-        };
         let ended = tokio::select! {
             ended = tokio::time::timeout_at(until.into(), body) => ended,
-            () = said_slow => unreachable!("it never ends"),
+            never = self.say_slow(started) => match never {},
         };
         match ended {
             Ok(Ok(result)) => result,
@@ -183,6 +177,15 @@ impl Attempt<'_> {
                 "timeout",
                 format!("the scenario did not end within {} s", limit.as_secs()),
             )),
+        }
+    }
+
+    /// Says that the attempt is slow, whenever it has run for its slow-timeout once more.
+    async fn say_slow(&self, started: Instant) -> Infallible {
+        let period = self.world.limits().scaled(self.settings.slow_timeout);
+        loop {
+            tokio::time::sleep(period.max(Duration::from_millis(1))).await;
+            self.recorder.slow(started.elapsed());
         }
     }
 

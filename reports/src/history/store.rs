@@ -92,19 +92,22 @@ enum Content {
 }
 
 impl History {
-    /// Where the user's history is: `$WHEELTAP_HISTORY`, `$XDG_STATE_HOME/wheeltap/history.sqlite`
-    /// or `~/.local/state/wheeltap/history.sqlite`. An empty variable counts as unset.
+    /// Where the user's history is: `$WHEELTAP_HISTORY`, or `history.sqlite` in the directory for what
+    /// is kept of all runs: `$WHEELTAP_STATE`, `$XDG_STATE_HOME/wheeltap` or `~/.local/state/wheeltap`.
+    /// An empty variable counts as unset.
     ///
     /// # Errors
     /// [`HistoryError::NoHome`] if none of the variables is set, nor `HOME`.
     pub fn path_of_user() -> HistoryResult<PathBuf> {
         let variable =
             |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let of_user = || {
+            variable("WHEELTAP_STATE")
+                .or_else(|| variable("XDG_STATE_HOME").map(|base| base.join("wheeltap")))
+                .or_else(|| variable("HOME").map(|home| home.join(".local/state/wheeltap")))
+        };
         variable("WHEELTAP_HISTORY")
-            .or_else(|| variable("XDG_STATE_HOME").map(|base| base.join("wheeltap/history.sqlite")))
-            .or_else(|| {
-                variable("HOME").map(|home| home.join(".local/state/wheeltap/history.sqlite"))
-            })
+            .or_else(|| of_user().map(|directory| directory.join("history.sqlite")))
             .ok_or(HistoryError::NoHome)
     }
 
