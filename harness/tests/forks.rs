@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use wheeltap::{
     Setup,
     engine::{Engine, ForkMode, Request},
+    settings::Settings,
 };
 use wheeltap_platforms::states::States;
 use wheeltap_reports::{Happening, Origin, Run, Verdict};
@@ -27,7 +28,10 @@ fn run(states: &Path, fork: ForkMode) -> Run {
         setup.world(CancellationToken::new(), &AtomicBool::new(false), &mut |_| ()).unwrap();
     world.states = Some(Arc::new(States::at(states, u64::MAX)));
     let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("forks");
-    let engine = Engine::new(world, image, out);
+    let mut settings = Settings::default();
+    // A second attempt would hide what became of the first.
+    settings.case.retries.infra = 0;
+    let engine = Engine { settings: Arc::new(settings), ..Engine::new(world, image, out) };
     let request = Request {
         scenarios: catalogue().filter(|scenario| scenario.name == "boot.release").collect(),
         fork,

@@ -136,7 +136,7 @@ impl Engine {
     /// # Errors
     /// If the run's directory can't be made or written.
     pub fn prepare(&self, request: &Request) -> Result<Prepared, EngineError> {
-        let run = run_id();
+        let (run, directory) = self.make_directory()?;
         let image = self.image.clone();
         let mut planned = Planned::new(run.clone(), request, &self.world, image, &self.expected);
         if let (Some(partition), Some(selected)) = (request.partition, &planned.selected) {
@@ -144,11 +144,6 @@ impl Engine {
             tracing::info!("{partition} of the plan is run: {some} of {all} cases");
         }
         planned.plan.repeat = repeat(self.repeat);
-        let directory = self.out.join(&run);
-        // Private: configs and logs may hold secrets.
-        let made = fs::create_dir_all(&self.out)
-            .and_then(|()| fs::DirBuilder::new().mode(0o700).create(&directory));
-        made.map_err(|source| EngineError::Directory { path: directory.clone(), source })?;
         let _lease = lease(&directory);
         planned.plan.write(&directory)?;
         let log = self.shown(EventLog::create(&directory)?, &planned.plan, &directory);
@@ -165,6 +160,26 @@ impl Engine {
         // A convenience; a file system without links has none.
         let _ = replace_link(Path::new(&run), &self.out.join("latest"));
         Ok(Prepared { directory, planned, log, earlier: HashMap::new() })
+    }
+
+    /// The directory of a new run, and the run's id, which is its name.
+    fn make_directory(&self) -> Result<(String, PathBuf), EngineError> {
+        let refused =
+            |path: &Path, source| EngineError::Directory { path: path.to_owned(), source };
+        fs::create_dir_all(&self.out).map_err(|source| refused(&self.out, source))?;
+        let id = run_id();
+        for number in 1.. {
+            // One process may begin several in a second.
+            let run = if number == 1 { id.clone() } else { format!("{id}-{number}") };
+            let directory = self.out.join(&run);
+            // Private: configs and logs may hold secrets.
+            match fs::DirBuilder::new().mode(0o700).create(&directory) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(refused(&directory, error)),
+                Ok(()) => return Ok((run, directory)),
+            }
+        }
+        Err(refused(&self.out, io::ErrorKind::AlreadyExists.into()))
     }
 
     /// Goes on with a run that was killed, interrupted or ended early: what it has judged stays, and only the rest is run.
@@ -302,7 +317,7 @@ fn lease(directory: &Path) -> Option<LeasedFiles> {
     Leases::of_this_process().files(directory, &[]).ok()
 }
 
-/// Sorts by time, and differs between runs of the same second.
+/// Sorts by time, and differs between processes that begin a run in the same second.
 fn run_id() -> String {
     let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
     format!("{now}-{:05}", std::process::id())
