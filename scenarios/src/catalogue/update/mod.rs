@@ -95,7 +95,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "update.pinned",
         summary: "a group that is pinned to a version gets that version and no other",
         claims: &["channels-pins"],
-        proofs: &[Proof { fault: "other-group", headline: &["asked for group wheeltap-other"] }],
+        proofs: &[Proof {
+            fault: "other-group",
+            headline: &["is in group wheeltap-pinned and asked for group"],
+        }],
         body: |cx| Box::pin(offers::pinned(cx)),
         ..ASK
     },
@@ -103,7 +106,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "update.channel-switch",
         summary: "a machine that is switched to another channel is updated from there, over an SSH forward",
         claims: &["channels-pins"],
-        proofs: &[Proof { fault: "other-group", headline: &["asked for group wheeltap-other"] }],
+        proofs: &[Proof {
+            fault: "other-group",
+            headline: &["is in group wheeltap-pinned and asked for group"],
+        }],
         body: |cx| Box::pin(offers::channel_switch(cx)),
         ..UPDATE
     },
