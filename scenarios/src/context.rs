@@ -383,7 +383,7 @@ impl Context {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use wheeltap_platforms::{
         Accelerator,
         external::External,
@@ -394,7 +394,8 @@ mod tests {
     use super::*;
     use crate::watch::{Rules, Source};
 
-    fn world(platform: Arc<dyn Platform>) -> World {
+    /// A world of the reference image, without the image.
+    pub(crate) fn world(platform: Arc<dyn Platform>) -> World {
         World {
             platform,
             profile: Profile::builtin("reference").unwrap(),

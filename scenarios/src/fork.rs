@@ -358,18 +358,12 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use async_trait::async_trait;
-    use tokio_util::sync::CancellationToken;
     use wheeltap_platforms::{
         Accelerator, Capability, Class, Machine, MachineSpec, Platform, states::DEFAULT_LIMIT,
     };
 
     use super::*;
-    use crate::{
-        catalogue::catalogue,
-        profile::Profile,
-        targets::Updates,
-        watch::{Hit, Rules, Source},
-    };
+    use crate::{catalogue::catalogue, context::tests::world, watch::Hit};
 
     /// A platform that could fork, if it could start anything.
     #[derive(Default)]
@@ -433,19 +427,9 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let platform = Arc::<Broken>::default();
             let world = World {
-                platform: Arc::clone(&platform) as _,
-                profile: Profile::builtin("reference").unwrap(),
                 image: directory.path().join("image"),
                 image_digest: "5e".to_owned(),
-                image_version: None,
-                config: None,
-                key: RunKey::generate().unwrap().private(),
-                public_key: None,
-                user: "core".into(),
-                rules: Rules::builtin().for_source(Source::Console),
-                updates: Updates::None("a test updates nothing".into()),
-                states: None,
-                cancel: CancellationToken::new(),
+                ..world(Arc::clone(&platform) as _)
             };
             let scenario = catalogue().find(|one| one.name == "boot.release").unwrap();
             let key = ForkKey::of(&world, scenario, Hardware::default(), None).unwrap();
