@@ -178,12 +178,14 @@ pub(super) async fn until_second_signal(
     prepared: &Prepared,
     cancel: &CancellationToken,
 ) -> Option<Result<Run, EngineError>> {
+    // Before anything can be seen of the run: a signal that comes while its listener is made is lost.
+    let listeners = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    );
     let signals = async {
-        let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hang_up)) = (
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::terminate()),
-            signal(SignalKind::hangup()),
-        ) else {
+        let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hang_up)) = listeners else {
             return std::future::pending().await;
         };
         let mut signals = 0;
