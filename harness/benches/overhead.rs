@@ -10,6 +10,8 @@
 
 use std::{
     fs,
+    ops::Range,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -22,12 +24,28 @@ const WATCHED: Duration = Duration::from_secs(30);
 
 const MACHINES: usize = 8;
 
+/// How often a case is repeated to see what one more costs.
+const REPEATED: u32 = 100;
+
+/// Answers in place of a guest, at once.
+const ANSWERS: &str = r#"#!/bin/sh
+case "$SSH_ORIGINAL_COMMAND" in
+*is-system-running*) echo running ;;
+*journalctl*) exit 0 ;;
+*) exec sh -c "$SSH_ORIGINAL_COMMAND" ;;
+esac
+"#;
+
+#[path = "../tests/sshd/mod.rs"]
+mod sshd;
+
 fn main() {
     // `cargo test --benches` and `cargo bench -- --list` only want to know that this is here.
     if std::env::args().any(|arg| arg == "--test" || arg == "--list") {
         return;
     }
     start_up();
+    per_case();
     waiting();
 }
 
@@ -53,6 +71,39 @@ fn median(mut measure: impl FnMut() -> Duration) -> Duration {
     let mut samples: Vec<Duration> = (0..21).map(|_| measure()).collect();
     samples.sort();
     samples[samples.len() / 2]
+}
+
+/// What one more case costs where the guest, an sshd on this host, answers at once: from its attempt's directory to its reports.
+fn per_case() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = directory.path().join("answers");
+    fs::write(&script, ANSWERS).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let force = format!("PasswordAuthentication no\nForceCommand {}", script.display());
+    let Some(server) = sshd::Server::start(directory.path(), &force) else { return };
+    let user = Command::new("id").arg("-un").output().unwrap().stdout;
+    let host = format!("{}@127.0.0.1:{}", String::from_utf8(user).unwrap().trim(), server.port);
+    let measure = |repeat: u32| {
+        let cpu = children();
+        let mut wheeltap = Command::new(WHEELTAP);
+        wheeltap
+            .args(["run", "security.keys-only", "--profile", "reference", "--identity", "user"])
+            .args(["--host", &host, "--no-history", "--repeat", &repeat.to_string()])
+            .current_dir(directory.path());
+        (run(&mut wheeltap), children() - cpu)
+    };
+    let (once, many) = (measure(1), measure(1 + REPEATED));
+    println!(
+        "one more case: {:.0} ms, sshd's own time included; {:.1} ms of CPU",
+        millis(many.0 - once.0) / f64::from(REPEATED),
+        millis(many.1 - once.1) / f64::from(REPEATED)
+    );
+}
+
+/// User and system time of all children that have ended: fields 16 and 17 of proc_pid_stat(5).
+fn children() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    ticks(&stat, 13..15)
 }
 
 /// Memory and CPU of wheeltap while it waits for machines whose disk boots nothing.
@@ -100,13 +151,17 @@ fn waiting() {
     println!("from SIGINT to the end of all of them: {:.1} s", start.elapsed().as_secs_f64());
 }
 
-/// User and system time so far (proc_pid_stat(5), fields 14 and 15, in clock ticks of 10 ms on Linux).
+/// User and system time so far: fields 14 and 15 of proc_pid_stat(5).
 fn cpu(process: &Child) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
+    ticks(&fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap(), 11..13)
+}
+
+/// The sum of some fields after the name, which are in clock ticks of 10 ms on Linux.
+fn ticks(stat: &str, places: Range<usize>) -> Duration {
     let after_name = stat.rsplit_once(')').unwrap().1;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    Duration::from_millis(ticks * 10)
+    let fields: Vec<u64> =
+        after_name.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
+    Duration::from_millis(fields[places].iter().sum::<u64>() * 10)
 }
 
 /// A size from proc_pid_status(5), in MiB.

@@ -1,6 +1,6 @@
-//! What forks save: `cargo bench -p wheeltap --bench suite`. It takes half an hour without KVM.
+//! What forks save: `cargo bench -p wheeltap --bench suite`. It takes seven minutes without KVM.
 //!
-//! The scenarios that only look run on the reference image with every machine booted, with forks of one that is booted and
+//! The scenarios that only look, and don't talk to an update server meanwhile, run on the reference image with every machine booted, with forks of one that is booted and
 //! saved first, and with forks of one that an earlier run has saved. `WHEELTAP_IMAGE` names another image,
 //! `WHEELTAP_SCENARIO` other scenarios (a glob). Figures depend on the host and on what else it does; nothing here asserts.
 
@@ -20,6 +20,7 @@ use std::{
 
 use jiff::Timestamp;
 use serde_json::Value;
+use wheeltap_scenarios::{MachineNeed, UpdateNeed, catalogue};
 
 const WHEELTAP: &str = env!("CARGO_BIN_EXE_wheeltap");
 
@@ -35,9 +36,9 @@ fn main() {
         return;
     }
     let image = std::env::var("WHEELTAP_IMAGE").unwrap_or_else(|_| "reference".to_owned());
-    let image = wheeltap_images::resolve(&image).unwrap();
+    let digest = wheeltap_images::resolve(&image).unwrap().digest;
     let scenarios = scenarios();
-    println!("{} scenarios on {} {}", scenarios.len(), image.name, image.digest);
+    println!("{} scenarios on {image} {digest}", scenarios.len());
     let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let cache = tempfile::tempdir_in(place).unwrap();
     // What the update scenarios are made of is no part of the measurement.
@@ -49,7 +50,7 @@ fn main() {
     }
     let run = |jobs: Option<usize>, fork: &str| {
         let out = tempfile::tempdir_in(place).unwrap();
-        let measured = measure(cache.path(), out, &image.path, &scenarios, jobs, fork);
+        let measured = measure(cache.path(), out, &image, &scenarios, jobs, fork);
         eprintln!("--fork {fork}: {:.1} s", measured.wall.as_secs_f64());
         measured
     };
@@ -103,14 +104,17 @@ fn print(name: &str, measured: &Measured) {
     );
 }
 
-/// Those that only look, or what was asked for.
+/// Those that only look and need nothing but the machine, or what was asked for.
 fn scenarios() -> Vec<String> {
     let only = std::env::var("WHEELTAP_SCENARIO").ok();
     let is_meant = |scenario: &&wheeltap_scenarios::Scenario| match &only {
         Some(only) => glob_match::glob_match(only, scenario.name),
-        None => scenario.needs.machine == wheeltap_scenarios::MachineNeed::Shared,
+        None => {
+            let needs = &scenario.needs;
+            needs.machine == MachineNeed::Shared && needs.update == UpdateNeed::None
+        }
     };
-    let meant = wheeltap_scenarios::catalogue().filter(is_meant);
+    let meant = catalogue().filter(is_meant);
     meant.map(|scenario| scenario.name.to_owned()).collect()
 }
 
@@ -144,7 +148,7 @@ impl Measured {
 fn measure(
     cache: &Path,
     out: tempfile::TempDir,
-    image: &Path,
+    image: &str,
     scenarios: &[String],
     jobs: Option<usize>,
     fork: &str,
