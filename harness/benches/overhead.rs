@@ -159,9 +159,8 @@ fn cpu(process: &Child) -> Duration {
 /// The sum of some fields after the name, which are in clock ticks of 10 ms on Linux.
 fn ticks(stat: &str, places: Range<usize>) -> Duration {
     let after_name = stat.rsplit_once(')').unwrap().1;
-    let fields: Vec<u64> =
-        after_name.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
-    Duration::from_millis(fields[places].iter().sum::<u64>() * 10)
+    let fields = after_name.split_whitespace().skip(places.start).take(places.len());
+    Duration::from_millis(fields.map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>() * 10)
 }
 
 /// A size from proc_pid_status(5), in MiB.

@@ -1,8 +1,9 @@
 //! What forks save: `cargo bench -p wheeltap --bench suite`. It takes seven minutes without KVM.
 //!
-//! The scenarios that only look, and don't talk to an update server meanwhile, run on the reference image with every machine booted, with forks of one that is booted and
-//! saved first, and with forks of one that an earlier run has saved. `WHEELTAP_IMAGE` names another image,
-//! `WHEELTAP_SCENARIO` other scenarios (a glob). Figures depend on the host and on what else it does; nothing here asserts.
+//! The scenarios that only look, and don't talk to an update server meanwhile, run on the reference image with every machine
+//! booted, with forks of one that is booted and saved first, and with forks of one that an earlier run has saved.
+//! `WHEELTAP_IMAGE` names another image, `WHEELTAP_SCENARIO` other scenarios (a glob). Figures depend on the host and on what
+//! else it does; nothing here asserts.
 
 #![expect(
     clippy::unwrap_used,
