@@ -119,6 +119,10 @@ fn waiting() {
             "disk.img",
             "--profile",
             "reference",
+            "--no-history",
+            // Or several would wait for one that boots, to be its forks.
+            "--fork",
+            "off",
             "--jobs",
             &MACHINES.to_string(),
         ])
