@@ -12,6 +12,7 @@
 //! ```
 
 use std::fs::{self, File, TryLockError};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -96,13 +97,13 @@ impl Cache {
         Ok(path)
     }
 
-    /// Takes the lock of an entry, which is free again when the file is closed. `progress` hears of a wait.
+    /// Takes the lock of an entry, which is free again when it is dropped. `progress` hears of a wait.
     pub(crate) fn lock(
         &self,
         entry: &str,
         cancel: &AtomicBool,
         progress: &mut dyn FnMut(&str),
-    ) -> Result<File, LockError> {
+    ) -> Result<LockFile, LockError> {
         let path = self.directory("locks")?.join(entry);
         let file = open_lock(&path)?;
         match file.try_lock() {
@@ -145,7 +146,8 @@ impl Cache {
         let mut abandoned = Vec::new();
         for entry in entries {
             let path = entry.map_err(CacheError::io("read", &directory))?.path();
-            let alive = File::open(path.join("lock")).is_ok_and(|file| file.try_lock().is_err());
+            let lock = File::open(path.join("lock")).map(LockFile);
+            let alive = lock.is_ok_and(|file| file.try_lock().is_err());
             if !alive {
                 abandoned.push(path);
             }
@@ -196,7 +198,7 @@ impl Cache {
 #[derive(Debug)]
 pub(crate) struct Work {
     directory: TempDir,
-    _lock: File,
+    _lock: LockFile,
 }
 
 impl Work {
@@ -205,10 +207,30 @@ impl Work {
     }
 }
 
-fn open_lock(path: &Path) -> Result<File, CacheError> {
+/// A file that may be locked, and is unlocked when this is dropped. To close it would not be enough: a child that another
+/// thread is just starting has a copy of its descriptor, and with it the lock, until it calls exec (flock(2)).
+#[derive(Debug)]
+pub(crate) struct LockFile(File);
+
+impl Deref for LockFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
+fn open_lock(path: &Path) -> Result<LockFile, CacheError> {
     File::options()
         .create(true)
         .append(true)
         .open(path)
+        .map(LockFile)
         .map_err(CacheError::io("open the lock", path))
 }

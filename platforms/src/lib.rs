@@ -8,6 +8,7 @@ mod accel;
 mod class;
 pub mod external;
 pub mod lease;
+mod lock_file;
 mod machine;
 mod private;
 pub mod qemu;

@@ -5,6 +5,7 @@ use std::{fs::File, io, path::Path};
 use crate::{
     PlatformError,
     lease::{LeasedDirectory, Leases, PrivateName},
+    lock_file::LockFile,
 };
 
 /// A directory that only we can look into, removed when it is dropped; that of a killed process is removed by the next run,
@@ -13,7 +14,7 @@ use crate::{
 pub struct PrivateDirectory {
     directory: LeasedDirectory,
     /// Says that we live to those who know the directory by its name only; `None` where directories have no locks.
-    _lock: Option<File>,
+    _lock: Option<LockFile>,
 }
 
 impl PrivateDirectory {
@@ -60,7 +61,7 @@ fn private_in(parent: &Path, leases: &Leases) -> io::Result<PrivateDirectory> {
             directory => break directory?,
         }
     };
-    let lock = File::open(directory.path()).ok().filter(|file| file.lock().is_ok());
+    let lock = File::open(directory.path()).map(LockFile).ok().filter(|file| file.lock().is_ok());
     Ok(PrivateDirectory { directory, _lock: lock })
 }
 

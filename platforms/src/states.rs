@@ -30,6 +30,7 @@ use self::lock::{Lock, Mode};
 use crate::{
     Hardware, PlatformError,
     lease::{LeasedDirectory, Leases},
+    lock_file::LockFile,
 };
 
 /// Counts up when states of an earlier wheeltap are of no use to this one.
@@ -306,9 +307,9 @@ impl States {
         let mut abandoned = Vec::new();
         for name in self.names()? {
             // The lock is only looked at: where there is none, nobody holds it.
-            let is_held = |lock: File| matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
+            let is_held = |lock: LockFile| matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
             if let Some(locked) = disposable(&name)
-                && !File::open(self.lock_file(locked)).is_ok_and(is_held)
+                && !File::open(self.lock_file(locked)).map(LockFile).is_ok_and(is_held)
             {
                 abandoned.push(self.path(&name));
             }

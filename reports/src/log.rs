@@ -47,8 +47,9 @@ impl EventLog {
                     _ => Error::write(&path, source),
                 }
             })?;
-        // Some network file systems have no locks; there a run that goes on looks like a killed one.
-        let _ = file.try_lock();
+        // Some network file systems have no locks; there a run that goes on looks like a killed one. A reader that is as
+        // quick as we are holds it for no longer than it takes to ask.
+        let _ = file.lock();
         Ok(Self { path, inner: Mutex::new(Inner { file, good: 0, lost: 0 }), watcher: None })
     }
 
@@ -134,6 +135,14 @@ impl EventLog {
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that another thread is just starting has a copy of the descriptor, and with
+        // it the lock, until it calls exec (flock(2)); the run would look as if it went on.
+        let _ = self.file.unlock();
+    }
+}
+
 impl fmt::Debug for EventLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventLog").field("path", &self.path).finish_non_exhaustive()
@@ -158,7 +167,12 @@ pub(crate) fn read(dir: &Path) -> Result<Read> {
     let cannot = |source| Error::Read { path: path.clone(), source };
     // Asked before the bytes are read: a run that ends in between is then complete in them.
     let live = match File::open(&path) {
-        Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
+        Ok(file) => {
+            let live = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+            // Also for children that are just being started; whoever resumes the run must not take us for its writer.
+            let _ = file.unlock();
+            live
+        }
         Err(source) if source.kind() == ErrorKind::NotFound => {
             return Ok(Read { records: Vec::new(), live: false, digest: String::new() });
         }

@@ -23,6 +23,7 @@ use super::{
     remove::{self, Act, Proof, Refusal, Tried},
     stray::Stray,
 };
+use crate::lock_file::LockFile;
 
 /// How long another collector may take. Deleting many GiB takes seconds; ending a process at most ten.
 const TURN_LIMIT: Duration = Duration::from_secs(60);
@@ -250,13 +251,13 @@ impl Collector {
     }
 
     /// One collector at a time; and whoever starts a run waits until what the last one left is gone.
-    fn turn(&self) -> io::Result<Option<File>> {
+    fn turn(&self) -> io::Result<Option<LockFile>> {
         let Some(place) = self.leases.as_ref().filter(|place| place.is_dir()) else {
             return Ok(None);
         };
         let path = place.join("gc.lock");
         // Where nothing can be written, nothing can be removed from there, and locks are for nothing.
-        let Ok(file) = File::options().create(true).append(true).open(path) else {
+        let Ok(file) = File::options().create(true).append(true).open(path).map(LockFile) else {
             return Ok(None);
         };
         match file.try_lock() {

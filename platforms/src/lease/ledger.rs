@@ -27,6 +27,7 @@ use super::{
     place::state_directory,
     record::{OWNER_FILE, Resource, to_bytes},
 };
+use crate::lock_file::LockFile;
 
 /// Leases that this process holds.
 ///
@@ -49,7 +50,7 @@ struct Ledger {
     directory: PathBuf,
     leases: u64,
     /// Says that we live; `None` where directories have no locks.
-    _lock: Option<File>,
+    _lock: Option<LockFile>,
 }
 
 impl Leases {
@@ -156,7 +157,7 @@ impl Ledger {
             }
             let lock = match File::open(&directory) {
                 // A collector looks whether it is locked, and holds it no longer than that.
-                Ok(file) => file.lock().is_ok().then_some(file),
+                Ok(file) => Some(LockFile(file)).filter(|file| file.lock().is_ok()),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };

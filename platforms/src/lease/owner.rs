@@ -9,6 +9,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::lock_file::LockFile;
+
 /// A process, told from all others that have had or will have its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Process {
@@ -94,7 +96,7 @@ impl Host {
 /// Whether somebody holds the lock of a directory; `None` where it can't be had and can't be found out.
 pub(crate) fn alive_by_lock(directory: &Path) -> Option<bool> {
     // Shared, so that several may ask at the same time.
-    match File::open(directory).ok()?.try_lock_shared() {
+    match LockFile(File::open(directory).ok()?).try_lock_shared() {
         Ok(()) => Some(false),
         Err(TryLockError::WouldBlock) => Some(true),
         // Some network file systems have no locks for directories.

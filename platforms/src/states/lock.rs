@@ -8,6 +8,8 @@ use std::{
     time::SystemTime,
 };
 
+use crate::lock_file::LockFile;
+
 /// How a lock is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -21,14 +23,14 @@ pub(super) enum Mode {
 #[derive(Debug)]
 pub(super) struct Lock {
     path: PathBuf,
-    file: File,
+    file: LockFile,
 }
 
 impl Lock {
     /// Takes the lock unless somebody has it.
     pub(super) fn attempt(path: &Path, mode: Mode) -> io::Result<Option<Self>> {
         loop {
-            let file = File::options().create(true).append(true).open(path)?;
+            let file = LockFile(File::options().create(true).append(true).open(path)?);
             let locked = match mode {
                 Mode::Together => file.try_lock_shared(),
                 Mode::Alone => file.try_lock(),
