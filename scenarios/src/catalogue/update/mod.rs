@@ -127,10 +127,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "update.refuses-signature",
         summary: "payloads that are unsigned, wrongly signed or signed by others are refused, with the reason",
         claims: &["payload-signed"],
-        proofs: &[Proof {
-            fault: "client-claims-success",
-            headline: &["should have been refused"],
-        }],
+        proofs: &[
+            Proof {
+                fault: "client-claims-success",
+                headline: &[
+                    "an unsigned payload: the update was installed, and should have been refused",
+                    "a payload with a wrong signature: the update was installed",
+                    "a payload signed with another key: the update was installed",
+                ],
+            },
+            Proof {
+                fault: "error-code-lost",
+                headline: &["an unsigned payload: the error report has no error code"],
+            },
+        ],
         body: |cx| Box::pin(refusals::signature(cx)),
         ..UPDATE
     },
@@ -138,7 +148,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "update.refuses-damage",
         summary: "payloads that are damaged, cut short or not what was announced are refused, with the reason",
         claims: &["payload-signed"],
-        proofs: &[Proof { fault: "slot-b-bootable", headline: &["would be tried next"] }],
+        proofs: &[Proof {
+            fault: "slot-b-bootable",
+            headline: &[
+                "after a payload with a damaged operation slot USR-B would be tried next",
+                "after a payload that was cut short slot USR-B would be tried next",
+                "after a payload that was damaged on its way slot USR-B would be tried next",
+                "after a payload of another size than announced slot USR-B would be tried next",
+                "after a payload with another digest than announced slot USR-B would be tried next",
+            ],
+        }],
         body: |cx| Box::pin(refusals::damage(cx)),
         ..UPDATE
     },
@@ -146,7 +165,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "update.refuses-without-room",
         summary: "an update that finds no room in its slot, on the boot partition or on ROOT is refused, with the reason",
         claims: &["update-atomic"],
-        proofs: &[Proof { fault: "silent-update-client", headline: &["was not refused"] }],
+        proofs: &[Proof {
+            fault: "silent-update-client",
+            headline: &[
+                "a payload that is larger than the slot: the update was not refused",
+                "an update while the boot partition is full: the update was not refused",
+                "an update while ROOT is full: the update was not refused",
+            ],
+        }],
         body: |cx| Box::pin(refusals::no_room(cx)),
         ..UPDATE
     },
@@ -154,7 +180,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "update.server-trouble",
         summary: "a server that fails, talks nonsense or is gone does no harm, and the update succeeds when it is back",
         claims: &["omaha"],
-        proofs: &[Proof { fault: "silent-update-client", headline: &["was not refused"] }],
+        proofs: &[Proof {
+            fault: "silent-update-client",
+            headline: &[
+                "a server that fails (HTTP 500): the update was not refused",
+                "a server that answers no XML: the update was not refused",
+            ],
+        }],
         body: |cx| Box::pin(refusals::server_trouble(cx)),
         ..UPDATE
     },

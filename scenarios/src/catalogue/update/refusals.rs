@@ -16,7 +16,7 @@ use super::scene::{GROUP, Scene, broken, release};
 use crate::{
     check,
     context::Context,
-    failure::{Failure, Result},
+    failure::{Checks, Failure, Result},
     targets::Signer,
     updates::{Misbehaviour, Release, Scope},
 };
@@ -156,14 +156,16 @@ pub(super) async fn signature(cx: Context) -> Result {
     // The last bytes of a payload are those of its last signature.
     spoil(&spoilt, SeekFrom::End(-1))?;
     let scene = scene(&cx).await?;
+    let mut checks = Checks::default();
     for (payload, what) in [
         (&unsigned, "an unsigned payload"),
         (&spoilt, "a payload with a wrong signature"),
         (&strangers, "a payload signed with another key"),
     ] {
         scene.offers(&cx, payload, what).await?;
-        scene.refuses(what).await?;
+        checks.note(scene.refuses(what).await)?;
     }
+    checks.done()?;
     scene.survives_a_reboot(&cx).await.map(drop)
 }
 
@@ -181,11 +183,12 @@ pub(super) async fn damage(cx: Context) -> Result {
         .and_then(|cut| cut.set_len(SMALL / 2))
         .map_err(broken)?;
     let scene = scene(&cx).await?;
+    let mut checks = Checks::default();
     for (payload, what) in
         [(&blob, "a payload with a damaged operation"), (&cut, "a payload that was cut short")]
     {
         scene.offers(&cx, payload, what).await?;
-        scene.refuses(what).await?;
+        checks.note(scene.refuses(what).await)?;
     }
     scene.offers(&cx, &good, "the same payload, sound, and a server that damages it").await?;
     for (misbehaviour, what) in [
@@ -195,9 +198,10 @@ pub(super) async fn damage(cx: Context) -> Result {
     ] {
         cx.step(what);
         scene.server.misbehave(misbehaviour).await;
-        scene.refuses(what).await?;
+        checks.note(scene.refuses(what).await)?;
         scene.server.behave().await.map_err(broken)?;
     }
+    checks.done()?;
     scene.survives_a_reboot(&cx).await.map(drop)
 }
 
@@ -211,8 +215,9 @@ pub(super) async fn no_room(cx: Context) -> Result {
     let size = scene.guest.sudo(&format!("blockdev --getsize64 {device}")).await?;
     let size: u64 = size.trim().parse().map_err(broken)?;
     let large = workshop.make("large", size + (1 << 20), vec![workshop.key()?]).await?;
+    let mut checks = Checks::default();
     scene.offers(&cx, &large, "a payload that is larger than the slot").await?;
-    scene.refuses("a payload that is larger than the slot").await?;
+    checks.note(scene.refuses("a payload that is larger than the slot").await)?;
 
     let good = workshop.make("good", SMALL, vec![workshop.key()?]).await?;
     let boot = &cx.slots()?.boot.mount;
@@ -223,9 +228,10 @@ pub(super) async fn no_room(cx: Context) -> Result {
         scene.offers(&cx, &good, what).await?;
         let fill = quote(&format!("{directory}/{FILL}"));
         scene.fills(directory, &fill).await?;
-        scene.refuses(what).await?;
+        checks.note(scene.refuses(what).await)?;
         scene.guest.sudo(&format!("rm {fill} && sync")).await?;
     }
+    checks.done()?;
     scene.survives_a_reboot(&cx).await.map(drop)
 }
 
@@ -252,6 +258,7 @@ pub(super) async fn server_trouble(cx: Context) -> Result {
     let guest = cx.boot().await?;
     let next = &cx.targets()?.next;
     let scene = Scene::set(&cx, guest, vec![release(next).await?], next.signer).await?;
+    let mut checks = Checks::default();
     for (trouble, what) in [
         (
             Misbehaviour::HttpStatus { status: 500 }.on(Scope::Checks),
@@ -261,9 +268,10 @@ pub(super) async fn server_trouble(cx: Context) -> Result {
     ] {
         cx.step(what);
         scene.server.misbehave(trouble).await;
-        scene.refuses(what).await?;
+        checks.note(scene.refuses(what).await)?;
         scene.server.behave().await.map_err(broken)?;
     }
+    checks.done()?;
     cx.step("taking the server down");
     scene.server.misbehave(Misbehaviour::Down).await;
     let attempt = scene.guest.check_for_update().await?;
