@@ -1,0 +1,1 @@
+//! Reads disks without root and without mounting: partitions, and the file systems in them.
