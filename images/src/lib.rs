@@ -6,8 +6,10 @@
 mod builder;
 mod cache;
 mod digest;
+pub mod digests;
 mod error;
 mod image;
+pub mod openpgp;
 pub mod payload;
 mod process;
 mod recipe;
