@@ -16,6 +16,7 @@ mod recipe;
 mod script;
 mod sidecar;
 mod tools;
+pub mod unpack;
 
 pub use builder::{BuildOptions, Built, Defect};
 pub use cache::Cache;
