@@ -132,8 +132,8 @@ fn check_primary(
 ) -> Result<(Option<Timestamp>, Option<bool>), SignatureError> {
     let primary = &certificate.primary_key;
     let key = format!("{:X}", primary.fingerprint());
-    let revocations = certificate.details.revocation_signatures.iter();
-    if let Some(revocation) = revocations.filter(|by| by.verify_key(primary).is_ok()).next_back() {
+    let mut revocations = certificate.details.revocation_signatures.iter();
+    if let Some(revocation) = revocations.find(|by| by.verify_key(primary).is_ok()) {
         return Err(SignatureError::Revoked { key, reason: reason(revocation) });
     }
     let direct = certificate.details.direct_signatures.iter().filter(|by| {
