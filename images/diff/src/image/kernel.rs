@@ -8,9 +8,13 @@ use super::scan::Kept;
 pub(super) fn is_config(path: &str) -> bool {
     let Some((directory, name)) = path.rsplit_once('/') else { return false };
     match directory {
-        "/usr/boot" | "/boot" | "/usr/lib/kernel" => name == "config" || name.starts_with("config-"),
+        "/usr/boot" | "/boot" | "/usr/lib/kernel" => {
+            name == "config" || name.starts_with("config-")
+        }
         _ => {
-            let modules = directory.strip_prefix("/usr/lib/modules/").or(directory.strip_prefix("/lib/modules/"));
+            let modules = directory
+                .strip_prefix("/usr/lib/modules/")
+                .or(directory.strip_prefix("/lib/modules/"));
             modules.is_some_and(|rest| match rest.split_once('/') {
                 None => name == "config",
                 Some((_, below)) => below == "build" && matches!(name, ".config" | "config"),

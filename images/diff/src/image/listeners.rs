@@ -13,7 +13,8 @@ pub(super) fn is_about_sockets(path: &str) -> bool {
     match unit.split_once('/') {
         None => unit.ends_with(".socket"),
         Some((directory, name)) => {
-            name.ends_with(".conf") && (directory.ends_with(".socket.d") || directory.ends_with(".target.d"))
+            name.ends_with(".conf")
+                && (directory.ends_with(".socket.d") || directory.ends_with(".target.d"))
         }
     }
 }
@@ -60,9 +61,14 @@ pub(super) fn listeners(kept: &Kept, files: &BTreeMap<FileKey, Entry>) -> BTreeS
         // An instance is made from its template.
         let template = unit.split_once('@').map(|(name, _)| format!("{name}@.socket"));
         let names = [Some(unit.clone()), template];
-        let paths = names.iter().flatten().flat_map(|name| UNITS.iter().map(move |directory| format!("{directory}/{name}")));
+        let paths = names
+            .iter()
+            .flatten()
+            .flat_map(|name| UNITS.iter().map(move |directory| format!("{directory}/{name}")));
         let masked = |path: &String| {
-            files.iter().any(|(key, entry)| key.path == *path && entry.target.as_deref() == Some("/dev/null"))
+            files.iter().any(|(key, entry)| {
+                key.path == *path && entry.target.as_deref() == Some("/dev/null")
+            })
         };
         let mut paths = paths.skip_while(|path| !masked(path) && !kept.contains_key(path));
         let Some(text) = paths.next().and_then(|path| kept.get(&path)) else { continue };
@@ -73,7 +79,13 @@ pub(super) fn listeners(kept: &Kept, files: &BTreeMap<FileKey, Entry>) -> BTreeS
                 text.push_str(&String::from_utf8_lossy(bytes));
             }
         }
-        let keys = ["ListenStream", "ListenDatagram", "ListenSequentialPacket", "ListenFIFO", "ListenNetlink"];
+        let keys = [
+            "ListenStream",
+            "ListenDatagram",
+            "ListenSequentialPacket",
+            "ListenFIFO",
+            "ListenNetlink",
+        ];
         for (key, address) in values(&text, &keys) {
             if address.is_empty() {
                 continue;
@@ -107,18 +119,44 @@ mod tests {
     fn link(path: &str, target: &str) -> (FileKey, Entry) {
         let key = FileKey { component: Component::Base, path: path.to_owned() };
         let target = Some(target.to_owned());
-        let (owner, group, size, links, capabilities, digest) = (None, None, None, None, None, None);
-        (key, Entry { kind: EntryKind::Symlink, mode: 0o777, owner, group, size, links, capabilities, digest, target })
+        let (owner, group, size, links, capabilities, digest) =
+            (None, None, None, None, None, None);
+        (
+            key,
+            Entry {
+                kind: EntryKind::Symlink,
+                mode: 0o777,
+                owner,
+                group,
+                size,
+                links,
+                capabilities,
+                digest,
+                target,
+            },
+        )
     }
 
     #[test]
     fn only_what_is_wanted_and_not_masked_listens() {
         let file = |path: &str, text: &str| (path.to_owned(), text.as_bytes().to_vec());
         let kept = Kept::from([
-            file("/usr/lib/systemd/system/sshd.socket", "[Socket]\nListenStream=22\nListenStream=/run/ssh\n"),
-            file("/etc/systemd/system/sshd.socket.d/port.conf", "[Socket]\nListenStream=\nListenStream=2222\n"),
-            file("/usr/lib/systemd/system/docker.socket", "[Socket]\nListenStream = /run/docker.sock\n"),
-            file("/usr/lib/systemd/system/sockets.target.d/10.conf", "[Unit]\nUpholds=docker.socket\n"),
+            file(
+                "/usr/lib/systemd/system/sshd.socket",
+                "[Socket]\nListenStream=22\nListenStream=/run/ssh\n",
+            ),
+            file(
+                "/etc/systemd/system/sshd.socket.d/port.conf",
+                "[Socket]\nListenStream=\nListenStream=2222\n",
+            ),
+            file(
+                "/usr/lib/systemd/system/docker.socket",
+                "[Socket]\nListenStream = /run/docker.sock\n",
+            ),
+            file(
+                "/usr/lib/systemd/system/sockets.target.d/10.conf",
+                "[Unit]\nUpholds=docker.socket\n",
+            ),
             file("/usr/lib/systemd/system/rpc.socket", "[Socket]\nListenDatagram=111\n"),
             file("/usr/lib/systemd/system/idle.socket", "[Socket]\nListenDatagram=7\n"),
         ]);
@@ -130,6 +168,9 @@ mod tests {
         .into();
         let found = listeners(&kept, &files);
         let found: Vec<_> = found.iter().map(|l| (&*l.unit, &*l.protocol, &*l.address)).collect();
-        assert_eq!(found, [("docker.socket", "unix", "/run/docker.sock"), ("sshd.socket", "tcp", "2222")]);
+        assert_eq!(
+            found,
+            [("docker.socket", "unix", "/run/docker.sock"), ("sshd.socket", "tcp", "2222")]
+        );
     }
 }

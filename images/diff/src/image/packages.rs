@@ -17,7 +17,9 @@ pub(super) fn packages(kept: &Kept, files: &BTreeMap<FileKey, Entry>) -> Option<
     }
     for key in files.keys() {
         let rest = PORTAGE.iter().find_map(|root| key.path.strip_prefix(root));
-        let Some((category, package)) = rest.and_then(|rest| rest.split_once('/')) else { continue };
+        let Some((category, package)) = rest.and_then(|rest| rest.split_once('/')) else {
+            continue;
+        };
         if let Some((name, version)) = portage(package) {
             let name = (key.component.clone(), format!("{category}/{name}"));
             packages.entry(name).or_default().insert(version.to_owned());

@@ -37,7 +37,10 @@ pub fn inventory(
     let mut unread = Vec::new();
     let mut parts = parts(&disk, &mut unread).map_err(|(what, source)| about(what, source))?;
     let partitions = table(&parts);
-    if !parts.iter().any(|part| part.filesystem.is_some() && matches!(part.mount, Some("" | "/usr"))) {
+    if !parts
+        .iter()
+        .any(|part| part.filesystem.is_some() && matches!(part.mount, Some("" | "/usr")))
+    {
         let found = parts.iter().map(|part| match part.kind {
             Some(kind) => format!("{}: {kind}", part.name),
             None => part.name.clone(),
@@ -57,7 +60,8 @@ pub fn inventory(
         })?;
     }
     for (file, bytes) in std::mem::take(&mut scan.extensions) {
-        let extension = file.rsplit('/').next().unwrap_or(&file).trim_end_matches(".raw").to_owned();
+        let extension =
+            file.rsplit('/').next().unwrap_or(&file).trim_end_matches(".raw").to_owned();
         step(&format!("extension {extension}"));
         match add_extension(&mut scan, &file, bytes, &extension) {
             Ok(()) => {}
@@ -73,7 +77,9 @@ pub fn inventory(
     }
     let kernel_config = kernel::config(&scan.kept);
     let packages = packages::packages(&scan.kept, &scan.files);
-    let base = |path: &str| scan.files.iter().find(|(key, _)| key.component == Component::Base && key.path == path);
+    let base = |path: &str| {
+        scan.files.iter().find(|(key, _)| key.component == Component::Base && key.path == path)
+    };
     for path in RPM.iter().filter(|path| base(path).is_some()) {
         let why = "databases of rpm are not read, so its packages are not compared".to_owned();
         unread.push(Unread { what: (*path).to_owned(), why });

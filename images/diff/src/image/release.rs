@@ -37,7 +37,10 @@ mod tests {
     #[test]
     fn version_and_board_are_found_in_different_files() {
         let mut kept = Kept::new();
-        kept.insert("/usr/lib/os-release".to_owned(), b"NAME=X\nVERSION=\"4000.0.0\"\nVERSION_ID=1\n".to_vec());
+        kept.insert(
+            "/usr/lib/os-release".to_owned(),
+            b"NAME=X\nVERSION=\"4000.0.0\"\nVERSION_ID=1\n".to_vec(),
+        );
         let release = b"FLATCAR_RELEASE_BOARD=amd64-usr\n".to_vec();
         kept.insert("/usr/share/flatcar/release".to_owned(), release);
         assert_eq!(version(&kept).as_deref(), Some("4000.0.0"));

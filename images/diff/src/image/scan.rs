@@ -10,11 +10,11 @@ use wheeltap_filesystems::{
     Contents, FileSystem, FileSystemError, Inode, Kind, NodeKind, capabilities,
 };
 
+use super::InventoryError;
 use super::kernel::is_config;
 use super::layout::is_lack;
 use super::listeners::is_about_sockets;
 use super::names::{ACCOUNTS, DPKG_STATUS, EXTENSIONS, RELEASES};
-use super::InventoryError;
 use crate::{Component, Entry, EntryKind, FileKey, Unread};
 
 /// What single files hold, by path, for whoever understands them.
@@ -72,7 +72,11 @@ fn text(path: &[u8]) -> String {
         }
         for byte in chunk.invalid() {
             text.extend(['\\', 'x']);
-            text.extend([byte >> 4, byte & 15].into_iter().filter_map(|nibble| char::from_digit(nibble.into(), 16)));
+            text.extend(
+                [byte >> 4, byte & 15]
+                    .into_iter()
+                    .filter_map(|nibble| char::from_digit(nibble.into(), 16)),
+            );
         }
     }
     text
@@ -137,7 +141,8 @@ impl<'a> Scan<'a> {
         // A mount covers what is below it.
         let below = format!("{mount}/");
         if !mount.is_empty() && *component == Component::Base {
-            self.files.retain(|key, _| key.component != *component || !key.path.starts_with(&below));
+            self.files
+                .retain(|key, _| key.component != *component || !key.path.starts_with(&below));
             self.kept.retain(|path, _| !path.starts_with(&below));
         }
         let unix = filesystem.kind() != Kind::Vfat;
@@ -167,7 +172,9 @@ impl<'a> Scan<'a> {
                 None => None,
             };
             let target = match inode.kind {
-                NodeKind::Symlink => Some(filesystem.target(inode).map_err(|error| about(error.into()))?),
+                NodeKind::Symlink => {
+                    Some(filesystem.target(inode).map_err(|error| about(error.into()))?)
+                }
                 _ => None,
             };
             let has = match inode.kind {

@@ -9,8 +9,13 @@ use crate::User;
 /// Users by name; `None` if there is no `passwd`.
 pub(super) fn users(kept: &Kept) -> Option<BTreeMap<String, User>> {
     let file = |name: &str| -> Vec<String> {
-        let files = ACCOUNTS.iter().filter_map(|directory| kept.get(&format!("{directory}/{name}")));
-        files.flat_map(|bytes| String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+        let files =
+            ACCOUNTS.iter().filter_map(|directory| kept.get(&format!("{directory}/{name}")));
+        files
+            .flat_map(|bytes| {
+                String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect::<Vec<_>>()
+            })
+            .collect()
     };
     let (passwd, group, shadow) = (file("passwd"), file("group"), file("shadow"));
     let mut users = BTreeMap::new();
@@ -57,7 +62,10 @@ mod tests {
     fn a_user_has_a_password_only_with_a_hash() {
         let file = |path: &str, text: &str| (path.to_owned(), text.as_bytes().to_vec());
         let kept = Kept::from([
-            file("/usr/share/baselayout/passwd", "root:x:0:0:root:/root:/bin/bash\ncore:x:500:500::/home/core:/bin/sh\n"),
+            file(
+                "/usr/share/baselayout/passwd",
+                "root:x:0:0:root:/root:/bin/bash\ncore:x:500:500::/home/core:/bin/sh\n",
+            ),
             file("/etc/passwd", "core:x:500:501::/home/core:/bin/bash\n"),
             file("/usr/share/baselayout/shadow", "root:*:1::::::\ncore:$y$x:1::::::\n"),
             file("/usr/share/baselayout/group", "wheel:x:10:root,core\nempty:x:11:\n"),

@@ -1,6 +1,9 @@
 //! Damage is an error or other contents, but never a panic, an endless walk, or more memory than the image warrants.
 
-use std::io::{Read as _, Write as _};
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
 use test_case::test_case;
 use wheeltap_filesystems::{FileSystem, FileSystemError, NodeKind, Source};
@@ -11,12 +14,15 @@ use crate::sample::fill;
 /// How often each image is damaged.
 const ROUNDS: u64 = 150;
 
+/// What is damaged is chosen by blocks of so many bytes.
+const BLOCK: usize = 512;
+
 /// The most bytes that are read of one damaged image: a damaged size can promise any number of zeros.
 const MOST_READ: u64 = 64 << 20;
 
 /// Reads everything there is, up to the first error.
-fn read_all(bytes: Vec<u8>) -> Result<u64, FileSystemError> {
-    let filesystem = FileSystem::open(Source::from_bytes(bytes))?;
+fn read_all(image: &Path) -> Result<u64, FileSystemError> {
+    let filesystem = FileSystem::open(Source::from_file(File::open(image)?)?)?;
     let mut read = 0;
     for node in filesystem.walk() {
         let node = node?;
@@ -54,33 +60,46 @@ fn damage_is_survived(tool: &str) {
     std::fs::create_dir(&tree).unwrap();
     fill(&tree, tool.starts_with("mkfs.vfat"), true);
     let Some(image) = make::image(tool, &tree, scratch.path()) else { return };
-    let good = std::fs::read(image).unwrap();
-    assert!(read_all(good.clone()).unwrap() > 200_000);
+    let good = std::fs::read(&image).unwrap();
+    assert!(read_all(&image).unwrap() > 200_000);
     // Damage where there is something: most of these images is empty.
-    let full: Vec<usize> = (0..good.len())
-        .step_by(512)
-        .filter(|at| good[*at..].iter().take(512).any(|byte| *byte != 0))
-        .collect();
+    let block = |at: usize| &good[at..good.len().min(at + BLOCK)];
+    let blocks = (0..good.len()).step_by(BLOCK);
+    let full: Vec<usize> = blocks.filter(|at| block(*at).iter().any(|byte| *byte != 0)).collect();
+    let file = File::options().write(true).open(&image).unwrap();
     for round in 0..ROUNDS {
         let mut random = fastrand::Rng::with_seed(round);
-        let mut bad = good.clone();
-        if round % 10 == 9 {
-            bad.truncate(random.usize(..full[full.len() - 1]));
-        }
         // The metadata of most is at the start, and a hit in it says more than one in contents.
         let places = if round % 2 == 0 { &full[..full.len().min(64)] } else { &full[..] };
+        let mut damaged = Vec::new();
         for _ in 0..1 << (round % 8) {
-            let at = places[random.usize(..places.len())] + random.usize(..512);
-            let Some(byte) = bad.get_mut(at) else { continue };
-            *byte = match random.u8(..4) {
+            let start = places[random.usize(..places.len())];
+            let at = start + random.usize(..block(start).len());
+            let byte = match random.u8(..4) {
                 0 => 0xff,
                 1 => 0,
-                2 => *byte ^ 1 << random.u8(..8),
+                2 => good[at] ^ 1 << random.u8(..8),
                 _ => random.u8(..),
             };
+            file.write_all_at(&[byte], at as u64).unwrap();
+            damaged.push(at);
+        }
+        let cut = (round % 10 == 9).then(|| random.usize(..full[full.len() - 1]));
+        if let Some(cut) = cut {
+            file.set_len(cut as u64).unwrap();
         }
         // For whoever has to find out which round it was that never came back.
-        let _ = writeln!(std::io::stdout(), "{tool}: round {round}");
-        let _ = read_all(bad);
+        println!("{tool}: round {round}");
+        let _ = read_all(&image);
+        if let Some(cut) = cut {
+            file.set_len(good.len() as u64).unwrap();
+            for start in full.iter().filter(|start| **start + BLOCK > cut) {
+                file.write_all_at(block(*start), *start as u64).unwrap();
+            }
+        }
+        for at in damaged {
+            file.write_all_at(&good[at..=at], at as u64).unwrap();
+        }
     }
+    assert!(read_all(&image).unwrap() > 200_000);
 }

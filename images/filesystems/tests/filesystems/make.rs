@@ -34,7 +34,7 @@ pub(crate) fn image(name: &str, tree: &Path, scratch: &Path) -> Option<PathBuf> 
         let mut copy = Command::new("mcopy");
         copy.arg("-i")
             .arg(&image)
-            .args(["-s", "-Q", "-b"])
+            .args(["-s", "-Q"])
             .args(std::fs::read_dir(tree).unwrap().map(|entry| entry.unwrap().path()));
         copy.arg("::").env("LC_ALL", "C.UTF-8");
         run(copy)?;

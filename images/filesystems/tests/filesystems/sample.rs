@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
@@ -108,10 +108,11 @@ pub(crate) fn fill(root: &Path, plain: bool, small: bool) {
     }
     fs::create_dir(root.join("tmp")).unwrap();
     mode("tmp", 0o1777);
+    // All point at something: mkfs.erofs 1.5 fails if one doesn't.
     symlink("usr/lib", root.join("lib")).unwrap();
-    symlink("../".repeat(100) + "far", root.join("usr/far")).unwrap();
-    symlink("t".repeat(59), root.join("usr/link-59")).unwrap();
-    symlink("t".repeat(60), root.join("usr/link-60")).unwrap();
+    symlink("../".repeat(100), root.join("usr/far")).unwrap();
+    symlink("/".repeat(59), root.join("usr/link-59")).unwrap();
+    symlink("/".repeat(60), root.join("usr/link-60")).unwrap();
     fs::hard_link(root.join("usr/lib/mixed"), root.join("usr/same")).unwrap();
     fs::hard_link(root.join("usr/lib/mixed"), root.join("many/same")).unwrap();
     let mut sparse = File::create(root.join("usr/sparse")).unwrap();

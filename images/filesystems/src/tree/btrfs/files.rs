@@ -72,7 +72,10 @@ impl<'a> File<'a> {
             3 => compression::zstd(&packed, unpacked)
                 .map_err(|_| damaged("an extent does not unpack"))?,
             2 => {
-                return Err(FileSystemError::unsupported(Kind::Btrfs, "LZO compression (use zstd)"));
+                return Err(FileSystemError::unsupported(
+                    Kind::Btrfs,
+                    "LZO compression (use zstd)",
+                ));
             }
             other => {
                 let feature = format!("compression number {other}");
