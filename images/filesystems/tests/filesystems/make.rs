@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Makes an image of a directory; `None`, with a word about it, where the host has no such tool.
 pub(crate) fn image(name: &str, tree: &Path, scratch: &Path) -> Option<PathBuf> {
@@ -47,7 +47,7 @@ pub(crate) fn run(mut command: Command) -> Option<()> {
     // What only root needs is not in everybody's path.
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
-    match command.output() {
+    match command.stdin(Stdio::null()).output() {
         Ok(output) => {
             let words = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{command:?}: {words}");

@@ -266,8 +266,9 @@ impl Chunks for Compressed<'_> {
                 return Err(FileSystemError::TooMuch("16 MiB in a compressed piece".to_owned()));
             }
         }
-        // What a head at the very end of a file begins can be nothing.
+        // A head at the very end of a file begins nothing.
         end = end.min(self.size);
+        last |= end == self.size;
         if start > self.at || end <= self.at {
             return Err(damaged("compressed pieces are not in order"));
         }

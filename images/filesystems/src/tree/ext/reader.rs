@@ -111,20 +111,18 @@ impl Ext {
         self.source.read(offset, self.inode_size as usize)
     }
 
-    /// The contents of a small file that are in the inode itself.
-    fn inline(&self, raw: &[u8], size: u64) -> Result<Vec<u8>, FileSystemError> {
+    /// The contents of a small file that are in the inode itself. mke2fs leaves files of zeros so, too, however long they
+    /// are; Linux reads zeros for what isn't there, and so is it here.
+    fn inline(&self, raw: &[u8], size: u64) -> Result<Box<dyn Chunks>, FileSystemError> {
         let mut bytes = raw[BLOCK_AREA].to_owned();
         if size > bytes.len() as u64 {
             let rest = xattrs::of_inode(self, raw)?;
             let rest = rest.into_iter().find(|(name, _)| name == b"system.data");
-            let rest = rest.ok_or_else(|| self.damaged("the end of a small file is nowhere"))?;
-            bytes.extend(rest.1);
+            bytes.extend(rest.map(|(_, rest)| rest).unwrap_or_default());
         }
-        if size > bytes.len() as u64 {
-            return Err(self.damaged("a small file is longer than its inode"));
-        }
-        bytes.truncate(size as usize);
-        Ok(bytes)
+        bytes.truncate(usize::try_from(size).unwrap_or(usize::MAX));
+        let zeros = size - bytes.len() as u64;
+        Ok(Box::new(Inline { bytes, zeros }))
     }
 
     /// Adds what is in a run of entries.
@@ -205,10 +203,10 @@ impl Tree for Ext {
         }
         let in_blocks = flags & EXTENTS != 0 || u32_at(&raw, 28) != 0;
         if flags & INLINE_DATA != 0 {
-            return Ok(Box::new(Once(Some(self.inline(&raw, inode.size)?))));
+            return self.inline(&raw, inode.size);
         }
         if inode.kind == NodeKind::Symlink && inode.size < 60 && flags & EXTENTS == 0 {
-            return Ok(Box::new(Once(Some(self.inline(&raw, inode.size)?))));
+            return self.inline(&raw, inode.size);
         }
         let extents = if in_blocks { extents(self, &raw, inode.size)? } else { Vec::new() };
         Ok(Box::new(Blocks::new(self, extents, inode.size)))
@@ -226,14 +224,19 @@ impl Tree for Ext {
     }
 }
 
-/// Contents that were read at once.
-struct Once(Option<Vec<u8>>);
+/// Contents that were read at once, and zeros behind them.
+struct Inline {
+    bytes: Vec<u8>,
+    zeros: u64,
+}
 
-impl Chunks for Once {
+impl Chunks for Inline {
     fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Chunk>, FileSystemError> {
-        Ok(self.0.take().filter(|bytes| !bytes.is_empty()).map(|bytes| {
-            *buffer = bytes;
-            Chunk::Data
-        }))
+        if !self.bytes.is_empty() {
+            *buffer = std::mem::take(&mut self.bytes);
+            return Ok(Some(Chunk::Data));
+        }
+        let zeros = std::mem::take(&mut self.zeros);
+        Ok((zeros > 0).then_some(Chunk::Zeros(zeros)))
     }
 }
