@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use crate::detect::detect;
-use crate::tree::{self, Chunk, Chunks, MOST_OF_A_TARGET, Tree};
+use crate::tree::{self, Chunk, Chunks, MOST_OF_A_TARGET, Tree, Xattr};
 use crate::{FileSystemError, Inode, Kind, NodeKind, Source, Walk};
 
 /// A file system that can be read.
@@ -40,7 +40,7 @@ impl FileSystem {
         let kind = detect(&source)?.ok_or(FileSystemError::Unknown)?;
         let tree: Box<dyn Tree> = match kind {
             Kind::Ext2 | Kind::Ext3 | Kind::Ext4 => Box::new(tree::ext::Ext::open(source, kind)?),
-            Kind::Squashfs => Box::new(tree::squashfs::Squashfs::open(source)?),
+            Kind::Squashfs => Box::new(tree::squashfs::Squashfs::open(&source)?),
             Kind::Erofs => Box::new(tree::erofs::Erofs::open(source)?),
             Kind::Btrfs => Box::new(tree::btrfs::Btrfs::open(source)?),
             Kind::Vfat => Box::new(tree::fat::Fat::open(source)?),
@@ -123,7 +123,7 @@ impl FileSystem {
     /// # Errors
     ///
     /// If what the file system says of them can't be.
-    pub fn xattrs(&self, inode: &Inode) -> Result<Vec<(Vec<u8>, Vec<u8>)>, FileSystemError> {
+    pub fn xattrs(&self, inode: &Inode) -> Result<Vec<Xattr>, FileSystemError> {
         self.tree.xattrs(inode)
     }
 }

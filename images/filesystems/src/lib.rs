@@ -21,5 +21,5 @@ pub use disk::{Disk, Partition};
 pub use error::{DiskError, FileSystemError};
 pub use filesystem::{Contents, FileSystem, Usage};
 pub use source::Source;
-pub use tree::{Inode, NodeKind};
+pub use tree::{Inode, NodeKind, Xattr};
 pub use walk::{Node, Walk};

@@ -96,7 +96,7 @@ impl Source {
     }
 
     fn check(&self, offset: u64, count: u64) -> Result<(), FileSystemError> {
-        let end = offset.checked_add(count).unwrap_or(u64::MAX);
+        let end = offset.saturating_add(count);
         if end > self.size {
             return Err(FileSystemError::Outside { offset: end, size: self.size });
         }

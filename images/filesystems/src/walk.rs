@@ -26,12 +26,15 @@ pub struct Node {
     pub inode: Inode,
 }
 
+/// Names in a directory, and the numbers of what has them.
+type Names = Vec<(Vec<u8>, u64)>;
+
 /// Everything in a file system. It ends after the first error.
 pub struct Walk<'a> {
     tree: &'a dyn Tree,
     kind: Kind,
     /// Directories that are being read: the path, and what is still to come, the last first.
-    open: Vec<(Vec<u8>, Vec<(Vec<u8>, u64)>)>,
+    open: Vec<(Vec<u8>, Names)>,
     /// Directories that were met: a second name for one is a loop.
     met: HashSet<u64>,
     entries: u64,

@@ -47,10 +47,10 @@ fn portage(directory: &str) -> Option<(&str, &str)> {
     if directory.contains('/') {
         return None;
     }
-    // The version begins at the last hyphen before a digit that isn't that of a revision.
+    // The version begins at the last hyphen before a digit; that of a revision is before an `r`.
     let starts = directory.match_indices('-').map(|(at, _)| at);
     let digit = |at: &usize| directory.as_bytes().get(at + 1).is_some_and(u8::is_ascii_digit);
-    let at = starts.filter(digit).last()?;
+    let at = starts.rev().find(digit)?;
     Some((&directory[..at], &directory[at + 1..]))
 }
 

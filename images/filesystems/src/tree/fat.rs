@@ -55,7 +55,7 @@ impl Fat {
         let bits = match clusters {
             _ if u16_at(&boot, 22) == 0 => 32,
             ..4085 => 12,
-            ..65525 => 16,
+            4085..65525 => 16,
             _ => 32,
         };
         // Cluster numbers begin with 2.

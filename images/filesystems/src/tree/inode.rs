@@ -81,8 +81,8 @@ pub(crate) trait Chunks {
     fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Chunk>, FileSystemError>;
 }
 
-/// Name and value of an extended attribute.
-pub(crate) type Xattr = (Vec<u8>, Vec<u8>);
+/// Full name and value of an extended attribute.
+pub type Xattr = (Vec<u8>, Vec<u8>);
 
 /// A file system that can be read.
 pub(crate) trait Tree: Send + Sync {

@@ -8,7 +8,6 @@ mod inode;
 pub(crate) mod squashfs;
 
 pub(crate) use inode::{
-    Chunk, Chunks, MOST_OF_A_DIRECTORY, MOST_OF_A_FILE, MOST_OF_A_TARGET, Tree, Xattr, all,
-    xattr_name,
+    Chunk, Chunks, MOST_OF_A_DIRECTORY, MOST_OF_A_FILE, MOST_OF_A_TARGET, Tree, all, xattr_name,
 };
-pub use inode::{Inode, NodeKind};
+pub use inode::{Inode, NodeKind, Xattr};

@@ -31,11 +31,12 @@ fn read_all(image: &Path) -> Result<u64, FileSystemError> {
         if node.inode.kind == NodeKind::Symlink {
             let _ = filesystem.target(&node.inode);
         }
-        if node.inode.kind == NodeKind::File && read < MOST_READ {
-            if let Ok(contents) = filesystem.contents(&node.inode) {
-                let mut sink = std::io::sink();
-                read += std::io::copy(&mut contents.take(MOST_READ - read), &mut sink).unwrap_or(0);
-            }
+        if node.inode.kind == NodeKind::File
+            && read < MOST_READ
+            && let Ok(contents) = filesystem.contents(&node.inode)
+        {
+            let mut sink = std::io::sink();
+            read += std::io::copy(&mut contents.take(MOST_READ - read), &mut sink).unwrap_or(0);
         }
     }
     Ok(read)

@@ -29,6 +29,8 @@ pub(crate) struct Lacks {
     pub(crate) unix: bool,
     /// Names that share a file.
     pub(crate) hard_links: bool,
+    /// Files with holes: mke2fs cuts them short where it may put small ones into inodes.
+    pub(crate) holes: bool,
 }
 
 pub(crate) type Facts = BTreeMap<String, Fact>;

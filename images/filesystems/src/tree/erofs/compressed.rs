@@ -109,7 +109,7 @@ impl<'a> Compressed<'a> {
     /// Entries are in packs that share one block number: of two in 8 bytes, or of 16 in 32 bytes.
     fn packed_cluster(&self, number: u64) -> Result<(Cluster, u64), FileSystemError> {
         // The packs of 32 bytes are aligned; before and behind them are packs of 8.
-        let before = (32 - self.index % 32) / 4 & 7;
+        let before = ((32 - self.index % 32) / 4) & 7;
         let dense = if self.advice & PACKS_OF_TWO_BYTES != 0 && before < self.clusters {
             (self.clusters - before) / 16 * 16
         } else {
@@ -219,10 +219,10 @@ impl<'a> Compressed<'a> {
         let mut number = at >> self.cluster_bits;
         let inside = at & ((1 << self.cluster_bits) - 1);
         loop {
-            if let (Cluster::Head { offset, .. }, _) = self.cluster(number)? {
-                if number < at >> self.cluster_bits || offset <= inside {
-                    break;
-                }
+            if let (Cluster::Head { offset, .. }, _) = self.cluster(number)?
+                && (number < at >> self.cluster_bits || offset <= inside)
+            {
+                break;
             }
             number = number.checked_sub(1).ok_or_else(|| damaged("a file begins nowhere"))?;
         }
@@ -317,7 +317,7 @@ impl Compressed<'_> {
         if length > stored.len() {
             return Err(damaged("a plain piece is longer than its blocks"));
         }
-        let inline = stored.len() % (1 << self.erofs.block_bits) != 0;
+        let inline = !stored.len().is_multiple_of(1 << self.erofs.block_bits);
         if self.advice & INTERLACED == 0 || inline {
             return Ok(stored[..length].to_owned());
         }

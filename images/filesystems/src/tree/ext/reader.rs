@@ -93,7 +93,7 @@ impl Ext {
 
     /// The bytes of one block. Its number may be any.
     pub(super) fn block(&self, number: u64) -> Result<Vec<u8>, FileSystemError> {
-        let offset = number.checked_mul(self.block).unwrap_or(u64::MAX);
+        let offset = number.saturating_mul(self.block);
         self.source.read(offset, self.block as usize)
     }
 
@@ -106,7 +106,7 @@ impl Ext {
         let descriptor = self.source.read(group, length as usize)?;
         let high = if length >= 64 { u64::from(u32_at(&descriptor, 40)) << 32 } else { 0 };
         let table = u64::from(u32_at(&descriptor, 8)) | high;
-        let table = table.checked_mul(self.block).unwrap_or(u64::MAX);
+        let table = table.saturating_mul(self.block);
         let offset = table.saturating_add(index % self.inodes_per_group * self.inode_size);
         self.source.read(offset, self.inode_size as usize)
     }

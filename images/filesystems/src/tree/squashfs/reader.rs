@@ -65,7 +65,7 @@ pub(super) fn damaged(problem: impl Into<String>) -> FileSystemError {
 }
 
 impl Squashfs {
-    pub(crate) fn open(source: Source) -> Result<Self, FileSystemError> {
+    pub(crate) fn open(source: &Source) -> Result<Self, FileSystemError> {
         let superblock = source.read(0, 96)?;
         if u16_at(&superblock, 28) != 4 {
             let feature = format!("version {}", u16_at(&superblock, 28));
