@@ -7,6 +7,7 @@ mod builder;
 mod cache;
 mod digest;
 mod error;
+mod http;
 mod image;
 pub mod payload;
 mod process;
