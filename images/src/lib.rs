@@ -6,15 +6,18 @@
 mod builder;
 mod cache;
 mod digest;
+pub mod digests;
 mod error;
 mod http;
 mod image;
+pub mod openpgp;
 pub mod payload;
 mod process;
 mod recipe;
 mod script;
 mod sidecar;
 mod tools;
+pub mod unpack;
 
 pub use builder::{BuildOptions, Built, Defect};
 pub use cache::Cache;
