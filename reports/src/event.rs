@@ -251,7 +251,7 @@ pub struct Host {
 }
 
 /// What was tested.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// As it was asked for, such as `reference` or `flatcar:stable`.
     pub name: String,
@@ -261,6 +261,19 @@ pub struct Image {
     pub version: String,
     /// The profile's name.
     pub profile: String,
+    /// The address it was fetched from, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// The fingerprint of the key that signed it, if that was checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+    /// Whether it was fetched without checking who signed it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub insecure: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Event {
