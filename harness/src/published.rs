@@ -27,7 +27,7 @@ pub(crate) fn fetch(
 ) -> Result<CachedImage, UserError> {
     let cache = Cache::of_user()?;
     cache.fetch_image(name, options, cancel, step).map_err(|error| {
-        let is_offline = !error.is_usage() && !matches!(error, PublishedError::Cancelled);
+        let is_offline = error.is_of_server();
         let error = UserError::from(error);
         let cached = cache.fetched(&name.family).unwrap_or_default();
         let usable = |image: &&CachedImage| {

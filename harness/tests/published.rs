@@ -354,7 +354,7 @@ fn what_is_not_signed_is_refused_unless_that_is_wanted() {
 #[test_case(&["run", "--image", "flatcar:stable"], "no signing key for flatcar is configured"; "no key for a run")]
 #[test_case(&["run", "--image", "flatcar:stable@arm64"], "is an image for arm64"; "another architecture")]
 #[test_case(&["image", "fetch", "flatcar:stable", "--mirror", "mirror"], "is no mirror"; "no url")]
-#[test_case(&["image", "fetch", "flatcar:stable", "--key", "nonesuch", "--fingerprint", "00"], "nonesuch"; "no such key")]
+#[test_case(&["image", "fetch", "flatcar:stable", "--key", "nonesuch", "--fingerprint", KEY.1], "nonesuch"; "no such key")]
 #[test_case(&["image", "fetch", "flatcar:stable", "--key", "."], "--fingerprint"; "no fingerprint")]
 #[test_case(&["image", "fetch", "flatcar:stable", "--key", "wheeltap.toml", "--fingerprint", KEY.1], "is no OpenPGP key"; "no key file")]
 #[test_case(&["image", "verify", "flatcar:stable"], "wheeltap image fetch flatcar:stable"; "verify what is not here")]

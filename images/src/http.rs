@@ -14,7 +14,7 @@ use crate::process::CANCEL_POLL;
 /// How long a server may send nothing.
 pub(crate) const STALL: Duration = Duration::from_secs(60);
 
-/// Bytes that are passed on at a time.
+/// The most bytes that are passed on at a time.
 const CHUNK: usize = 256 << 10;
 
 /// What is asked for.
@@ -171,15 +171,17 @@ fn send_pieces(
     }
     let mut body = body.into_reader();
     loop {
-        let mut bytes = Vec::with_capacity(CHUNK);
-        let read = body.by_ref().take(CHUNK as u64).read_to_end(&mut bytes);
-        // What came before the connection was cut need not come again.
-        let piece = if bytes.is_empty() && read.is_ok() { Piece::End } else { Piece::Data(bytes) };
-        let ended = matches!(piece, Piece::End);
-        if pieces.send(Ok(piece)).is_err() || ended {
+        let mut bytes = vec![0; CHUNK];
+        // Whatever there is: what has come before a connection is cut or stalls need not come again.
+        let count = match body.read(&mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read.map_err(|error| in_words(ureq::Error::Io(error)))?,
+        };
+        bytes.truncate(count);
+        let piece = if count == 0 { Piece::End } else { Piece::Data(bytes) };
+        if pieces.send(Ok(piece)).is_err() || count == 0 {
             return Ok(());
         }
-        read.map_err(|error| in_words(ureq::Error::Io(error)))?;
     }
 }
 

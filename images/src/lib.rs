@@ -1,8 +1,7 @@
 //! What is booted: the reference image, the cache, and what an image file says about itself.
 //!
 //! [`Cache::build`] makes the reference image from Debian packages, [`Cache::fetch_image`] gets published ones, [`resolve`]
-//! turns a name or a path into an
-//! [`Image`], and [`Cache::list`] says what the cache holds. All of it is blocking.
+//! turns a name or a path into an [`Image`], and [`Cache::list`] says what the cache holds. All of it is blocking.
 
 mod builder;
 mod cache;

@@ -10,7 +10,7 @@ use std::{
 
 /// How one answer fails.
 #[derive(Clone, Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// With this status, and this line in the head.
     Status(u16, &'static str),
     /// After half of the body nothing more comes, until the client goes.
@@ -25,13 +25,13 @@ pub enum Fault {
 
 /// A request, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    pub method: String,
-    pub path: String,
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
     /// The bytes that are wanted: `bytes=100-`.
-    pub range: Option<String>,
+    pub(crate) range: Option<String>,
     /// Bytes of the body that were sent.
-    pub sent: usize,
+    pub(crate) sent: usize,
 }
 
 #[derive(Default)]
@@ -45,13 +45,13 @@ struct State {
 }
 
 #[derive(Clone)]
-pub struct Server {
+pub(crate) struct Server {
     authority: String,
     state: Arc<Mutex<State>>,
 }
 
 impl Server {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let authority = listener.local_addr().unwrap().to_string();
         let server = Self { authority, state: Arc::default() };
@@ -66,45 +66,45 @@ impl Server {
         server
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.authority)
     }
 
-    pub fn put(&self, path: &str, content: impl AsRef<[u8]>) -> &Self {
+    pub(crate) fn put(&self, path: &str, content: impl AsRef<[u8]>) -> &Self {
         self.state.lock().unwrap().files.insert(path.to_owned(), content.as_ref().to_vec());
         self
     }
 
-    pub fn remove(&self, path: &str) -> &Self {
+    pub(crate) fn remove(&self, path: &str) -> &Self {
         self.state.lock().unwrap().files.remove(path);
         self
     }
 
     /// The next answers for this path fail like this, one after the other. Questions for heads are no such answers.
-    pub fn fail(&self, path: &str, faults: &[Fault]) -> &Self {
+    pub(crate) fn fail(&self, path: &str, faults: &[Fault]) -> &Self {
         self.state.lock().unwrap().once.insert(path.to_owned(), faults.to_vec().into());
         self
     }
 
-    pub fn always_fail(&self, path: &str, fault: Fault) -> &Self {
+    pub(crate) fn always_fail(&self, path: &str, fault: Fault) -> &Self {
         self.state.lock().unwrap().always.insert(path.to_owned(), fault);
         self
     }
 
     /// Holds the next answer for this path back until the sender is dropped.
-    pub fn hold(&self, path: &str) -> mpsc::Sender<()> {
+    pub(crate) fn hold(&self, path: &str) -> mpsc::Sender<()> {
         let (sender, gate) = mpsc::channel();
         self.state.lock().unwrap().gate = Some((path.to_owned(), gate));
         sender
     }
 
     /// What was asked for, in order.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.state.lock().unwrap().asked.clone()
     }
 
     /// The same of one path, without questions for heads.
-    pub fn gets(&self, path: &str) -> Vec<Asked> {
+    pub(crate) fn gets(&self, path: &str) -> Vec<Asked> {
         self.asked().into_iter().filter(|one| one.path == path && one.method == "GET").collect()
     }
 

@@ -187,9 +187,17 @@ impl PublishedError {
         }
     }
 
-    /// Whether another server may do better. A bad signature is no accident, so nothing is tried after it.
-    pub(crate) fn is_of_server(&self) -> bool {
-        matches!(self, Self::Transfer { .. } | Self::Status { .. } | Self::NoSuchImage { .. })
+    /// Whether another server, or the same one later, may do better. A bad signature is no accident, so nothing is tried
+    /// after it.
+    #[must_use]
+    pub fn is_of_server(&self) -> bool {
+        matches!(
+            self,
+            Self::Transfer { .. }
+                | Self::Status { .. }
+                | Self::Mirrors { .. }
+                | Self::NoSuchImage { .. }
+        )
     }
 
     /// Whether the user asked for something that can't be, as opposed to a server or a disk that failed.
