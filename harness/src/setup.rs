@@ -196,7 +196,7 @@ impl Setup {
         fits_host(name, Some(&named.arch))?;
         let options = images.options(&named.family);
         let image = published::fetch(&named, &options, abort, &mut |text| {
-            step(&format!("{name}: {text}"))
+            step(&format!("{name}: {text}"));
         })?;
         Ok(image.name)
     }

@@ -1,6 +1,6 @@
 //! `wheeltap image fetch`, `verify`, `list`, `rm` and `gc`.
 
-use std::{fs, path::PathBuf, time::SystemTime};
+use std::{fmt::Write as _, fs, path::PathBuf, time::SystemTime};
 
 use clap::Args;
 use serde_json::json;
@@ -209,7 +209,7 @@ fn table(images: &[CachedImage], now: SystemTime) -> String {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
             let width = width(column).unwrap_or(0);
-            line.push_str(&format!("{cell:width$}  "));
+            let _ = write!(line, "{cell:width$}  ");
         }
         text.push_str(line.trim_end());
         text.push('\n');
