@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wheeltap_scenarios::updates::{UpdateServer, Version};
 
-use super::history::HistoryArgs;
+use super::{
+    history::HistoryArgs,
+    published::{CollectArgs, FetchArgs, RemoveArgs, VerifyArgs},
+};
 use crate::{engine::Partition, settings::parse_duration};
 
 /// wheeltap boots an operating-system image and says whether it may leave.
@@ -40,7 +43,7 @@ pub(super) enum Command {
     /// Say what this host can run, and how to mend what it can't.
     #[command(after_help = "Example:\n  wheeltap doctor --json")]
     Doctor(DoctorArgs),
-    /// Build, list and find images.
+    /// Build, fetch, verify, list, find and remove images.
     #[command(after_help = "Example:\n  wheeltap image build --version 4000.1.0")]
     Image(ImageArgs),
     /// Apply the console rules to saved logs.
@@ -88,7 +91,8 @@ pub(super) struct RerunArgs {
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) select: SelectArgs,
-    /// The image: `reference`, `reference:VERSION`, or a path to a raw or qcow2 disk.
+    /// The image: `reference`, `reference:VERSION`, a published one such as `flatcar:stable`, which is fetched, or a path to a
+    /// raw or qcow2 disk.
     #[arg(long, default_value = "reference")]
     pub(super) image: String,
     /// The OS family of the image, where the image doesn't say: a name or a TOML file.
@@ -414,6 +418,20 @@ pub(super) enum ImageCommand {
     /// Make, inspect and verify update payloads.
     #[command(subcommand)]
     Payload(PayloadCommand),
+    /// Get a published image, check who signed it, unpack it, and print its path.
+    #[command(
+        after_help = "Examples:\n  wheeltap image fetch flatcar:stable --key Flatcar.asc --fingerprint HEX\n  wheeltap image fetch flatcar:4593.2.3@arm64 --mirror 'https://mirror.example/{channel}'\n  wheeltap image fetch fcos:next"
+    )]
+    Fetch(FetchArgs),
+    /// Read an image again: is it what was fetched, and who signed it?
+    #[command(after_help = "Example:\n  wheeltap image verify flatcar:4593.2.3")]
+    Verify(VerifyArgs),
+    /// Remove images from the cache that nobody uses.
+    #[command(after_help = "Example:\n  wheeltap image rm flatcar:4593.2.3")]
+    Rm(RemoveArgs),
+    /// Remove older fetched images that nobody uses, and unfinished downloads.
+    #[command(after_help = "Example:\n  wheeltap image gc --keep 2 --dry-run")]
+    Gc(CollectArgs),
     /// List the images in the cache.
     #[command(after_help = "Example:\n  wheeltap image list --json")]
     List {
@@ -424,7 +442,7 @@ pub(super) enum ImageCommand {
     /// Print the path of an image.
     #[command(after_help = "Example:\n  qemu-img info $(wheeltap image path reference)")]
     Path {
-        /// `reference`, `reference:VERSION`, or a path.
+        /// `reference`, `reference:VERSION`, a published one that was fetched, or a path.
         name: String,
     },
 }

@@ -11,6 +11,7 @@ mod list;
 mod out;
 mod payload;
 mod progress;
+mod published;
 mod report;
 mod run;
 mod serve;
