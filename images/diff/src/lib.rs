@@ -1,10 +1,15 @@
 //! What changed between two images: inventories, their comparison, limits, and views of the hits.
 //!
 //! An [`Inventory`] says what an image holds, whether it was read from the image itself or from the listings that its
-//! release published. Everything here is pure: no network, no clock.
+//! release published. Everything but the reading of listings is pure: no network, no clock.
 
+mod compare;
 mod inventory;
+pub mod listings;
+mod visible;
 
+pub use compare::Scheme;
 pub use inventory::{
     Component, Entry, EntryKind, FileKey, Inventory, Listener, Origin, Partition, Unread, User,
 };
+pub use visible::visible;
