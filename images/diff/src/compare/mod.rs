@@ -1,7 +1,86 @@
 //! What changed between two inventories.
+//!
+//! ```text
+//! Inventory × Inventory ─▶ packages · files · sizes · system ─▶ rank ─▶ Diff
+//! ```
+//! What is unknown on one side is never equal: it becomes an [`Incomparable`].
 
+mod diff;
+mod files;
+mod kernel;
+mod packages;
+mod rank;
+mod sizes;
+mod system;
+#[cfg(test)]
+mod tests;
 pub(crate) mod units;
 mod versions;
 
+pub use diff::{
+    Aspect, Change, Diff, Difference, FileChange, Incomparable, PackageChange, PackageMove,
+    Presence, UserChange,
+};
+pub use rank::Alarm;
+pub(crate) use sizes::{content_size, directory_size};
 pub use versions::Scheme;
 pub(crate) use versions::gentoo;
+
+use crate::{Inventory, visible};
+
+/// Why two images aren't compared at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompareError {
+    /// Nearly everything would differ, and nothing would be learned.
+    #[error(
+        "{} is for {} and {} is for {}: images of two boards aren't compared; give two of one board",
+        visible(old),
+        visible(old_board),
+        visible(new),
+        visible(new_board)
+    )]
+    Boards {
+        /// The old image.
+        old: String,
+        /// Its board.
+        old_board: String,
+        /// The new image.
+        new: String,
+        /// Its board.
+        new_board: String,
+    },
+}
+
+/// Compares two images, and ranks what changed: the most alarming first.
+///
+/// # Errors
+/// If they are of two boards.
+pub fn compare<'a>(old: &'a Inventory, new: &'a Inventory) -> Result<Diff<'a>, CompareError> {
+    if let (Some(old_board), Some(new_board)) = (&old.board, &new.board)
+        && old_board != new_board
+    {
+        return Err(CompareError::Boards {
+            old: old.name.clone(),
+            old_board: old_board.clone(),
+            new: new.name.clone(),
+            new_board: new_board.clone(),
+        });
+    }
+    let mut diff = Diff { old, new, changes: Vec::new(), incomparable: Vec::new() };
+    packages::compare(&mut diff);
+    files::compare(&mut diff);
+    sizes::compare(&mut diff);
+    system::compare(&mut diff);
+    for (side, inventory) in [("the old image", old), ("the new image", new)] {
+        for unread in &inventory.unread {
+            let why = format!(
+                "{side} has something that could not be read: {}: {}",
+                unread.what, unread.why
+            );
+            diff.incomparable.push(Incomparable { aspect: Aspect::Files, component: None, why });
+        }
+    }
+    diff.changes.sort_by_cached_key(rank::key);
+    diff.incomparable.sort();
+    Ok(diff)
+}

@@ -3,7 +3,7 @@
 //! Names of files as in flatcar/scripts: `build_library/prod_image_util.sh` for the image and the extensions in it
 //! (`rootfs-included-sysexts/NAME_…`) and the others (`flatcar-NAME_…`), `build_library/oem_sysexts.sh` for `oem-ID_…`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -94,10 +94,7 @@ impl Reader<'_> {
             let packages = self.inventory.packages.get_or_insert_default();
             let misread = lines::read(&path, |line| {
                 let (name, version) = words::package(line)?;
-                packages
-                    .entry((component.clone(), name))
-                    .or_insert_with(BTreeSet::new)
-                    .insert(version);
+                packages.entry((component.clone(), name)).or_default().insert(version);
                 Some(())
             })?;
             self.note(&path, &misread);
