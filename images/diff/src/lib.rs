@@ -8,9 +8,11 @@
 
 mod compare;
 mod inventory;
+pub mod limits;
 pub mod listings;
 #[cfg(test)]
 mod sample;
+pub mod views;
 mod visible;
 
 pub use compare::{

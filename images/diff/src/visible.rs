@@ -55,7 +55,7 @@ pub(crate) fn escaped(bytes: &[u8]) -> String {
 }
 
 /// Control characters, what XML forbids, and what turns the direction of text or has no width.
-fn is_hidden(c: char) -> bool {
+pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

@@ -333,17 +333,26 @@ pub struct Incomparable {
     pub aspect: Aspect,
     /// Only of this component; of all of them if there is none.
     pub component: Option<Component>,
+    /// Only of this part of the image: a partition, a listing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     /// Why, as a sentence.
     pub why: String,
 }
 
 impl Incomparable {
-    /// `files`, or `files:initrd` where it is about a component.
+    pub(super) fn new(aspect: Aspect, why: impl Into<String>) -> Self {
+        Self { aspect, component: None, part: None, why: why.into() }
+    }
+
+    /// `files`, or `files:initrd` where it is about a part only.
     #[must_use]
     pub fn name(&self) -> String {
-        match &self.component {
-            None | Some(Component::Base) => self.aspect.name().to_owned(),
-            Some(component) => format!("{}:{component}", self.aspect.name()),
+        let aspect = self.aspect.name();
+        match (&self.component, &self.part) {
+            (_, Some(part)) => format!("{aspect}:{part}"),
+            (None | Some(Component::Base), None) => aspect.to_owned(),
+            (Some(component), None) => format!("{aspect}:{component}"),
         }
     }
 }
@@ -386,7 +395,8 @@ impl Diff<'_> {
                 format!("the new image's {} don't tell {what}{whose}", source(self.new))
             }
         };
-        self.incomparable.push(Incomparable { aspect, component: component.cloned(), why });
+        let component = component.cloned();
+        self.incomparable.push(Incomparable { component, ..Incomparable::new(aspect, why) });
         false
     }
 

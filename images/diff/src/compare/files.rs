@@ -43,7 +43,10 @@ pub(super) fn compare(diff: &mut Diff<'_>) {
                 }
                 (Presence::Changed, differences)
             }
-            (None, _) => (Presence::Added, Vec::new()),
+            (None, new) => {
+                unknown.added(new);
+                (Presence::Added, Vec::new())
+            }
             (Some(_), None) => (Presence::Removed, Vec::new()),
         };
         let path = path.clone();
@@ -153,6 +156,13 @@ impl Unknown {
         differences
     }
 
+    /// A file that came has the capabilities it has, and nothing to compare them with.
+    fn added(&mut self, new: Option<&Entry>) {
+        if new.is_some_and(|new| new.kind == EntryKind::File && new.capabilities.is_none()) {
+            self.text(Aspect::Capabilities, Some(""), None);
+        }
+    }
+
     fn text<T: PartialEq>(&mut self, aspect: Aspect, old: Option<T>, new: Option<T>) -> bool {
         let count = self.0.entry(aspect).or_default();
         count.compared += 1;
@@ -189,7 +199,7 @@ impl Unknown {
                     "one image has names of owners and the other numbers; of {} they can't be compared",
                     files(count.forms)
                 );
-                diff.incomparable.push(Incomparable { aspect, component: None, why });
+                diff.incomparable.push(Incomparable::new(aspect, why));
             }
             let unknown = count.old + count.new + count.both;
             if unknown == count.compared {
@@ -198,7 +208,7 @@ impl Unknown {
                 diff.known(aspect, old, new && !old);
             } else if unknown > 0 {
                 let why = format!("{} are not known of {}", aspect.words(), files(unknown));
-                diff.incomparable.push(Incomparable { aspect, component: None, why });
+                diff.incomparable.push(Incomparable::new(aspect, why));
             }
         }
     }

@@ -26,7 +26,7 @@ pub(crate) use sizes::{content_size, directory_size};
 pub use versions::Scheme;
 pub(crate) use versions::gentoo;
 
-use crate::{Inventory, visible};
+use crate::{Inventory, Origin, visible};
 
 /// Why two images aren't compared at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,10 +77,25 @@ pub fn compare<'a>(old: &'a Inventory, new: &'a Inventory) -> Result<Diff<'a>, C
                 "{side} has something that could not be read: {}: {}",
                 unread.what, unread.why
             );
-            diff.incomparable.push(Incomparable { aspect: Aspect::Files, component: None, why });
+            for aspect in hidden_by(inventory.origin, &unread.what) {
+                let (part, why) = (Some(unread.what.clone()), why.clone());
+                diff.incomparable.push(Incomparable { part, ..Incomparable::new(*aspect, why) });
+            }
         }
     }
     diff.changes.sort_by_cached_key(rank::key);
     diff.incomparable.sort();
     Ok(diff)
+}
+
+/// What may be in something that could not be read.
+fn hidden_by(origin: Origin, what: &str) -> &'static [Aspect] {
+    match origin {
+        Origin::Image => &[Aspect::Packages, Aspect::Files, Aspect::Listeners],
+        Origin::Listings if what.ends_with("_packages.txt") => &[Aspect::Packages],
+        Origin::Listings if what.ends_with("_kernel_config.txt") => &[Aspect::KernelConfig],
+        Origin::Listings if what.ends_with("_disk_usage.txt") => &[Aspect::Partitions],
+        // Sockets are known by files.
+        Origin::Listings => &[Aspect::Files, Aspect::Listeners],
+    }
 }

@@ -19,7 +19,7 @@ pub(super) fn compare(diff: &mut Diff<'_>) {
         && old != new
     {
         let why = format!("the old image has packages of {old}, the new one of {new}");
-        diff.incomparable.push(Incomparable { aspect: Aspect::Packages, component: None, why });
+        diff.incomparable.push(Incomparable::new(Aspect::Packages, why));
         return;
     }
     let scheme = schemes.1.or(schemes.0).unwrap_or(Scheme::Debian);

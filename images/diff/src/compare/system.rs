@@ -50,7 +50,7 @@ fn partitions(diff: &mut Diff<'_>) {
         let why =
             "listings have rounded sizes of file systems, and images exact ones of partitions"
                 .to_owned();
-        diff.incomparable.push(Incomparable { aspect: Aspect::Partitions, component: None, why });
+        diff.incomparable.push(Incomparable::new(Aspect::Partitions, why));
         return;
     }
     let changes =
@@ -96,7 +96,7 @@ fn users(diff: &mut Diff<'_>) {
     });
     if is_unknown {
         let why = "whether passwords let users in is known of one image only".to_owned();
-        diff.incomparable.push(Incomparable { aspect: Aspect::Users, component: None, why });
+        diff.incomparable.push(Incomparable::new(Aspect::Users, why));
     }
     diff.changes.extend(changes);
 }

@@ -208,7 +208,7 @@ fn what_could_not_be_read_is_not_the_same() {
     let old = image();
     let new = Inventory { unread: vec![unread], ..image() };
     let diff = compare(&old, &new).unwrap();
-    assert_eq!(aspects(&diff), ["files"]);
+    assert_eq!(aspects(&diff), ["packages:USR-A", "files:USR-A", "listeners:USR-A"]);
     assert!(diff.incomparable[0].why.ends_with("USR-A: it is encrypted"));
 }
 

@@ -212,7 +212,7 @@ impl Reader<'_> {
         }
         let first: Vec<_> = misread.first.iter().map(ToString::to_string).collect();
         self.inventory.unread.push(Unread {
-            what: path.display().to_string(),
+            what: path.strip_prefix(self.dir).unwrap_or(path).display().to_string(),
             why: format!(
                 "{} of {} lines are not understood, the first: {}",
                 misread.count,
