@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use wheeltap_images::{BuildOptions, Cache};
 
-use super::{args::ImageCommand, list::print_json, out, payload, steps::with_steps};
+use super::{args::ImageCommand, diff, list::print_json, out, payload, steps::with_steps};
 use crate::{ExitCode, UserError};
 
 pub(super) fn image(command: &ImageCommand) -> Result<ExitCode, UserError> {
     match command {
         ImageCommand::Build { version, out, force } => build(version, out.as_ref(), *force),
+        ImageCommand::Diff(args) => diff::diff(args),
         ImageCommand::Payload(command) => payload::payload(command),
         ImageCommand::List { json } => list(*json),
         ImageCommand::Path { name } => {

@@ -213,11 +213,13 @@ fn judged(rule: &Rule) -> JudgedRule {
     }
 }
 
+/// An id can be seen and typed, so that what a report shows can be accepted.
 fn id(rule: &str, component: Option<&Component>, subject: &str) -> String {
-    match component {
+    let id = match component {
         None => format!("{rule}:{subject}"),
         Some(component) => format!("{rule}:{component}:{subject}"),
-    }
+    };
+    crate::visible(&id).into_owned()
 }
 
 fn blind_spots<'a>(

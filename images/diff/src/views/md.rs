@@ -72,7 +72,7 @@ fn mark(tone: Tone) -> &'static str {
 }
 
 /// Text as code, whatever backticks are in it.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     if longest == 0 && !text.is_empty() {

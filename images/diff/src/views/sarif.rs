@@ -63,10 +63,10 @@ fn result(diff: &Diff<'_>, judgement: &Judgement, rule: &JudgedRule, hit: &Hit) 
         "message": { "text": hit.message },
         "locations": [{
             "physicalLocation": { "artifactLocation": { "uri": uri } },
-            "logicalLocations": [{ "fullyQualifiedName": visible(&hit.id) }],
+            "logicalLocations": [{ "fullyQualifiedName": hit.id }],
         }],
         // By this a hit is known again in the next comparison.
-        "partialFingerprints": { "wheeltapHit/v1": visible(&hit.id) },
+        "partialFingerprints": { "wheeltapHit/v1": hit.id },
     });
     if let Some(allowed) = &hit.allowed {
         let why = format!("{} ({}, until {})", allowed.reason, allowed.owner, allowed.expires);

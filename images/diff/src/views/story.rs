@@ -121,7 +121,7 @@ fn hits(judgement: &Judgement) -> Section {
                 (None, Severity::Error) => (Tone::Bad, "error", String::new()),
                 (None, Severity::Warn) => (Tone::Warn, "warn", String::new()),
             };
-            let id = Some(visible(&hit.id).into_owned());
+            let id = Some(hit.id.clone());
             Row { tone, label, id, text: format!("{}{more}", hit.message) }
         })
         .collect();

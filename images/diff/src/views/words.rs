@@ -207,7 +207,12 @@ fn user_words(user: &UserChange<'_>) -> String {
             note("gid", &old.gid.to_string(), &new.gid.to_string());
             note("home", &old.home, &new.home);
             note("shell", &old.shell, &new.shell);
-            note("password", password(old), password(new));
+            let lets_in = |user: &User| match user.password {
+                Some(true) => "yes",
+                Some(false) => "no",
+                None => "unknown",
+            };
+            note("password", lets_in(old), lets_in(new));
             let groups = |user: &User| user.groups.iter().cloned().collect::<Vec<_>>().join(",");
             note("groups", &groups(old), &groups(new));
             format!("user {name}: {}", words.join(", "))
