@@ -5,12 +5,12 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
-    sync::atomic::AtomicBool,
 };
 
 use jiff::{Timestamp, tz::TimeZone};
 use wheeltap_image_diff::{
     CompareError, Inventory, compare,
+    image::{self, InventoryError},
     limits::{Judgement, Limits, LimitsError, Severity},
     listings::{self, ListingError},
     views::{Format, RenderError, render},
@@ -52,17 +52,8 @@ fn inventory_of(name: &str) -> Result<Inventory, UserError> {
     if path.is_dir() {
         return Ok(listings::inventory(path, name)?);
     }
-    with_steps(name, |cancel, step| inventory_of_image(name, cancel, step))
-}
-
-fn inventory_of_image(
-    name: &str,
-    _cancel: &AtomicBool,
-    _step: &mut dyn FnMut(&str),
-) -> Result<Inventory, UserError> {
     let image = wheeltap_images::resolve(name)?;
-    let message = format!("{} is an image, and images can't be read yet", image.path.display());
-    Err(UserError::usage(message).with_help("give the directory with the listings of its release"))
+    with_steps(name, |cancel, step| Ok(image::inventory(&image.path, name, cancel, step)?))
 }
 
 fn limits(path: Option<&Path>) -> Result<Limits, UserError> {
@@ -139,6 +130,29 @@ impl From<ListingError> for UserError {
     fn from(error: ListingError) -> Self {
         let message = error.to_string();
         if error.is_io() { Self::infra(message) } else { Self::usage(message) }
+    }
+}
+
+/// Whether the system refused to read. That an image ends too early is the image's fault.
+fn is_io(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| error.kind() != io::ErrorKind::UnexpectedEof)
+}
+
+impl From<InventoryError> for UserError {
+    fn from(error: InventoryError) -> Self {
+        let message = error.to_string();
+        match &error {
+            InventoryError::Cancelled => Self::usage(message).with_code(ExitCode::Interrupted),
+            InventoryError::Temporary { .. } => Self::infra(message),
+            InventoryError::Disk(_) | InventoryError::FileSystem { .. } if is_io(&error) => {
+                Self::infra(message)
+            }
+            InventoryError::Disk(_)
+            | InventoryError::FileSystem { .. }
+            | InventoryError::NoSystem { .. } => Self::usage(message),
+        }
     }
 }
 

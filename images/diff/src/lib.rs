@@ -4,9 +4,10 @@
 //! image, listings ─▶ Inventory × Inventory ─▶ compare ─▶ Diff ─▶ Limits::judge ─▶ views
 //! ```
 //! An [`Inventory`] says what an image holds, whether it was read from the image itself or from the listings that its
-//! release published. Everything but the reading of listings is pure: no network, no clock.
+//! release published. Only [`image`] and [`listings`] read files; the rest is pure: no network, no clock.
 
 mod compare;
+pub mod image;
 mod inventory;
 pub mod limits;
 pub mod listings;

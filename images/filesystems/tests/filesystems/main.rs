@@ -1,0 +1,7 @@
+//! File systems that their own tools made are read back, whole and damaged.
+
+mod damaged;
+mod disks;
+mod make;
+mod sample;
+mod trees;
