@@ -238,7 +238,7 @@ fn partition(
                     words.push(format!("in use {} to {}", growth(old, new), bytes(new)));
                 }
                 (old, new) if old.is_some() != new.is_some() => {
-                    words.push("what is in use is known of one only".into())
+                    words.push("what is in use is known of one only".into());
                 }
                 _ => {}
             }
