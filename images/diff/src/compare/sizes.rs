@@ -49,14 +49,19 @@ pub(crate) fn directory_size(
 }
 
 fn directories(files: &BTreeMap<FileKey, Entry>) -> BTreeMap<(&Component, Cow<'_, str>), u64> {
-    let kernels = Kernels::of(files);
-    let mut directories: BTreeMap<(&Component, Cow<'_, str>), u64> = BTreeMap::new();
+    // By their own names first: there are far fewer directories than files to make names without a version for.
+    let mut named: HashMap<(&Component, &str), u64> = HashMap::new();
     for (key, size) in sizes(files).filter(|(_, size)| *size > 0) {
         for (end, _) in key.path.match_indices('/').skip(1).take(DEPTH) {
-            let path = kernels.normal(&key.component, &key.path[..end]);
-            let sum = directories.entry((&key.component, path)).or_default();
+            let sum = named.entry((&key.component, &key.path[..end])).or_default();
             *sum = sum.saturating_add(size);
         }
+    }
+    let kernels = Kernels::of(files);
+    let mut directories: BTreeMap<(&Component, Cow<'_, str>), u64> = BTreeMap::new();
+    for ((component, path), size) in named {
+        let sum = directories.entry((component, kernels.normal(component, path))).or_default();
+        *sum = sum.saturating_add(size);
     }
     directories
 }
