@@ -415,6 +415,11 @@ pub(super) enum ImageCommand {
         #[arg(long)]
         force: bool,
     },
+    /// Say what changed between two images, or two releases by their listings, and whether it is within limits.
+    #[command(
+        after_help = "Example:\n  wheeltap image diff releases/4081.2.0 releases/4081.2.1\n  wheeltap image diff old.img new.img --limits limits.toml --format html --out diff.html"
+    )]
+    Diff(DiffArgs),
     /// Make, inspect and verify update payloads.
     #[command(subcommand)]
     Payload(PayloadCommand),
@@ -445,6 +450,42 @@ pub(super) enum ImageCommand {
         /// `reference`, `reference:VERSION`, a published one that was fetched, or a path.
         name: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DiffArgs {
+    /// The old image: `reference`, `reference:VERSION`, a path to a raw or qcow2 disk, or a directory with a release's listings.
+    pub(super) old: String,
+    /// The new image, named in the same ways.
+    pub(super) new: String,
+    /// What the new image must and must not do, in place of the built-in limits; `none` for nothing.
+    #[arg(long, value_name = "FILE|none")]
+    pub(super) limits: Option<PathBuf>,
+    /// In which form.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(super) format: DiffFormat,
+    /// Write it here, and not to standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Leave nothing out, however long it gets.
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum DiffFormat {
+    /// For people: one screen.
+    Text,
+    /// For people, in an issue or a job's summary: Markdown.
+    Md,
+    /// For people with a browser.
+    Html,
+    /// For programs: everything.
+    Json,
+    /// What is not within the limits, for code scanning.
+    Sarif,
+    /// The limits as tests, for CI systems.
+    Junit,
 }
 
 #[derive(Debug, Subcommand)]

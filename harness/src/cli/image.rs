@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use wheeltap_images::{BuildOptions, Cache};
 
-use super::{args::ImageCommand, out, payload, published, steps::with_steps};
+use super::{args::ImageCommand, diff, out, payload, published, steps::with_steps};
 use crate::{ExitCode, UserError};
 
 pub(super) fn image(command: &ImageCommand) -> Result<ExitCode, UserError> {
     match command {
         ImageCommand::Build { version, out, force } => build(version, out.as_ref(), *force),
+        ImageCommand::Diff(args) => diff::diff(args),
         ImageCommand::Payload(command) => payload::payload(command),
         ImageCommand::Fetch(args) => published::fetch(args),
         ImageCommand::Verify(args) => published::verify(args),

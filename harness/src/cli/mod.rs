@@ -3,6 +3,7 @@
 mod again;
 mod args;
 mod console_scan;
+mod diff;
 mod doctor;
 mod gc;
 mod history;

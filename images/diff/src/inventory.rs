@@ -135,6 +135,11 @@ pub struct Listener {
     pub address: String,
 }
 
+impl Listener {
+    /// Protocol and address where only the unit is known.
+    pub const UNKNOWN: &str = "unknown";
+}
+
 /// A user of the system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
