@@ -10,7 +10,7 @@ use crate::digest;
 use crate::error::{CacheError, ResolveError};
 use crate::published::PublishedName;
 use crate::recipe::Recipe;
-use crate::sidecar::{CachedImage, Published};
+use crate::sidecar::{CachedImage, Package, Published};
 
 /// How the disk is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub struct Image {
     pub version: Option<String>,
     /// The profile that describes the OS, if a sidecar says so.
     pub profile: Option<String>,
+    /// The Debian packages in it, if a sidecar lists them.
+    pub packages: Vec<Package>,
     /// Where it is from, if it was fetched.
     pub published: Option<Published>,
 }
@@ -92,8 +94,10 @@ fn open(name: &str, path: &Path) -> Result<Image, ResolveError> {
         None => digest::of_file(&absolute).map_err(CacheError::io("read the image", path))?,
     };
     let published = about.as_ref().and_then(|about| about.published.clone());
+    let packages = about.as_ref().map(|about| about.packages.clone()).unwrap_or_default();
     let (version, profile) = about.map(|about| (about.version, about.profile)).unzip();
-    Ok(Image { name: name.to_owned(), path: absolute, format, digest, version, profile, published })
+    let name = name.to_owned();
+    Ok(Image { name, path: absolute, format, digest, version, profile, packages, published })
 }
 
 /// How the disk in a file is stored.

@@ -1,6 +1,7 @@
 //! `wheeltap image diff`.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, Permissions},
     io::{self, Write as _},
     os::unix::fs::PermissionsExt as _,
@@ -9,7 +10,7 @@ use std::{
 
 use jiff::{Timestamp, tz::TimeZone};
 use wheeltap_image_diff::{
-    CompareError, Inventory, compare,
+    CompareError, Component, Inventory, compare,
     image::{self, InventoryError},
     limits::{Judgement, Limits, LimitsError, Severity},
     listings::{self, ListingError},
@@ -53,7 +54,17 @@ fn inventory_of(name: &str) -> Result<Inventory, UserError> {
         return Ok(listings::inventory(path, name)?);
     }
     let image = wheeltap_images::resolve(name)?;
-    with_steps(name, |cancel, step| Ok(image::inventory(&image.path, name, cancel, step)?))
+    let mut inventory = with_steps(name, |cancel, step| {
+        Ok::<_, UserError>(image::inventory(&image.path, name, cancel, step)?)
+    })?;
+    // An image without a package manager has no list of its packages in it; whoever built it here has.
+    if inventory.packages.is_none() && !image.packages.is_empty() {
+        let packages = image.packages.into_iter();
+        let known = packages
+            .map(|package| ((Component::Base, package.name), BTreeSet::from([package.version])));
+        inventory.packages = Some(known.collect());
+    }
+    Ok(inventory)
 }
 
 fn limits(path: Option<&Path>) -> Result<Limits, UserError> {

@@ -24,6 +24,7 @@ pub(crate) fn image() -> Inventory {
         unread: Vec::new(),
     };
     put(&mut image, (Component::Base, "/".into()), dir());
+    put(&mut image, (Component::Initrd, "/".into()), dir());
     put(&mut image, (Component::Base, "/usr/bin/true".into()), file(0o755, 1 << 20));
     put(&mut image, (Component::Base, "/bin".into()), link("usr/bin"));
     package(&mut image, &Component::Base, "app-a/base", "1.0");

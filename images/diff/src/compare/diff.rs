@@ -274,11 +274,13 @@ pub enum Aspect {
     Listeners,
     /// Users.
     Users,
+    /// What is in the initrd, which of an image isn't read: it is packed into the kernel.
+    Initrd,
 }
 
 impl Aspect {
     /// All, in their order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Packages,
         Self::Files,
         Self::Owners,
@@ -290,6 +292,7 @@ impl Aspect {
         Self::ImageSize,
         Self::Listeners,
         Self::Users,
+        Self::Initrd,
     ];
 
     /// Its name in limits and ids.
@@ -307,6 +310,7 @@ impl Aspect {
             Self::ImageSize => "image-size",
             Self::Listeners => "listeners",
             Self::Users => "users",
+            Self::Initrd => "initrd",
         }
     }
 
@@ -319,6 +323,7 @@ impl Aspect {
             Self::Targets => "targets of links",
             Self::KernelConfig => "the kernel's config",
             Self::ImageSize => "the size of the disk",
+            Self::Initrd => "what is in the initrd",
             Self::Packages | Self::Files | Self::Partitions | Self::Listeners | Self::Users => {
                 self.name()
             }

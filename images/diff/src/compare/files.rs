@@ -77,11 +77,19 @@ fn components<'a>(
                 diff.changes.push(Change::Component { component, change });
             }
             // Every image has these; only not every inventory.
-            Component::Base | Component::Initrd | Component::FullInitrd => {
+            Component::Base => {
                 diff.known_of(Aspect::Files, Some(component), !is_new, is_new);
                 left_out.insert(component);
             }
+            Component::Initrd | Component::FullInitrd => {
+                diff.known_of(Aspect::Initrd, Some(component), !is_new, is_new);
+                left_out.insert(component);
+            }
         }
+    }
+    // The small one, or the only one; whether there is another can't be told.
+    if !old.union(&new).any(|component| **component == Component::Initrd) {
+        diff.known(Aspect::Initrd, false, false);
     }
     left_out
 }

@@ -12,7 +12,20 @@ const DEPTH: usize = 3;
 
 pub(super) fn compare(diff: &mut Diff<'_>) {
     let (Some(old), Some(new)) = (&diff.old.files, &diff.new.files) else { return };
-    let (mut before, after) = (directories(old), directories(new));
+    let tells = |files: &BTreeMap<FileKey, Entry>, component: &Component| {
+        files.keys().any(|key| key.component == *component)
+    };
+    // An extension may come and go; what every image has is only told or not.
+    let one_sided: Vec<_> = [Component::Base, Component::Initrd, Component::FullInitrd]
+        .into_iter()
+        .filter(|component| tells(old, component) != tells(new, component))
+        .collect();
+    let told = |files| {
+        let mut directories = directories(files);
+        directories.retain(|(component, _), _| !one_sided.contains(component));
+        directories
+    };
+    let (mut before, after) = (told(old), told(new));
     for ((component, path), new) in after {
         let old = before.remove(&(component, path.clone())).unwrap_or(0);
         if old != new {

@@ -84,7 +84,6 @@ pub fn inventory(
         let why = "databases of rpm are not read, so its packages are not compared".to_owned();
         unread.push(Unread { what: (*path).to_owned(), why });
     }
-    unread.extend(initrds(&scan));
     unread.append(&mut scan.unread);
     unread.sort();
     unread.dedup();
@@ -132,18 +131,4 @@ fn add_extension(scan: &mut Scan<'_>, file: &str, bytes: File, name: &str) -> Re
         }
     }
     Ok(())
-}
-
-/// Kernels have an initrd in them, which is not read.
-fn initrds(scan: &Scan<'_>) -> Vec<Unread> {
-    let mut found = Vec::new();
-    for key in scan.files.keys() {
-        let name = key.path.rsplit('/').next().unwrap_or_default();
-        let is_kernel = key.path.starts_with("/boot/") && name.starts_with("vmlinuz");
-        if key.component == Component::Base && is_kernel {
-            let why = "an initrd in a kernel is not unpacked, so it is compared as one file with the kernel".to_owned();
-            found.push(Unread { what: format!("the initrd in {}", key.path), why });
-        }
-    }
-    found
 }

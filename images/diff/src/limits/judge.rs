@@ -103,7 +103,9 @@ impl Limits {
                 if !whys.contains(&why) {
                     whys.push(why);
                 }
-                needed_by.push(&rule.name);
+                if !needed_by.contains(&&*rule.name) {
+                    needed_by.push(&rule.name);
+                }
             }
             let hits = outcome
                 .found
