@@ -11,6 +11,11 @@ use std::{
 use tempfile::TempDir;
 use test_case::test_case;
 
+#[path = "diff/disks.rs"]
+mod disks;
+
+use disks::Tree;
+
 /// A directory with the two releases as `old` and `new`, for a test to change.
 fn workshop() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
@@ -261,4 +266,60 @@ fn help_has_an_example() {
     let output = diff(&workshop(), &["--help"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(told(&output).contains("wheeltap image diff releases/4081.2.0 releases/4081.2.1"));
+}
+
+/// Disks of a small system, before and after `change`; `None` where none can be made.
+fn disks(change: impl FnOnce(&Tree)) -> Option<TempDir> {
+    let directory = tempfile::tempdir().unwrap();
+    let tree = Tree::new(directory.path().join("tree"));
+    tree.disk(&directory.path().join("old.img"))?;
+    change(&tree);
+    tree.disk(&directory.path().join("new.img"))?;
+    Some(directory)
+}
+
+#[test]
+fn an_image_is_as_itself() {
+    let Some(directory) = disks(|_| ()) else { return };
+    let output = diff(&directory, &["old.img", "old.img"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    // What it doesn't have can't be compared, and that a limit isn't checked is said.
+    let told = told(&output);
+    assert!(told.contains("1 error, 0 warnings; nothing changed"), "{told}");
+    assert!(told.contains("must-be-comparable:partitions:EFI-SYSTEM"), "{told}");
+}
+
+#[test]
+fn a_worse_image_hits_every_built_in_limit_about_files() {
+    let Some(directory) = disks(Tree::spoil) else { return };
+    let output = diff(&directory, &["old.img", "new.img"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let told = told(&output);
+    for hit in [
+        "no-downgrade:tool: tool went down from 2.0 to 1.9",
+        "no-new-setuid:/usr/bin/tool: /usr/bin/tool now runs with the rights of its owner",
+        "no-removed-unit:tap.service: the unit tap.service is gone or masked",
+        "no-new-listener:open.socket:tcp:23: open.socket listens on tcp 23",
+    ] {
+        assert!(told.contains(hit), "{hit}\n{told}");
+    }
+}
+
+#[test]
+fn a_disk_that_is_cut_short_or_encrypted_is_refused() {
+    let Some(directory) = disks(|_| ()) else { return };
+    let path = directory.path().join("new.img");
+    let disk = fs::read(&path).unwrap();
+    fs::write(&path, &disk[..8 << 20]).unwrap();
+    let output = diff(&directory, &["old.img", "new.img"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("it was cut short, so get it again"), "{}", said(&output));
+    let mut locked = disk;
+    locked[1 << 20..][..4096].fill(0);
+    locked[1 << 20..][..8].copy_from_slice(b"LUKS\xba\xbe\0\x02");
+    locked[(1 << 20) + 0x400..][..1024].fill(0);
+    fs::write(&path, locked).unwrap();
+    let output = diff(&directory, &["old.img", "new.img"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("ROOT: encrypted (LUKS)"), "{}", said(&output));
 }

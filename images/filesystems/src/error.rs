@@ -61,7 +61,7 @@ pub enum FileSystemError {
     #[error("it holds no file system that is known")]
     Unknown,
     /// It takes a key.
-    #[error("it is encrypted ({0}): give it an image that isn't, or decrypt it first")]
+    #[error("it is {0}: give it an image that isn't, or decrypt it first")]
     Encrypted(Kind),
     /// It is known by name only.
     #[error(
