@@ -165,7 +165,7 @@ impl Cache {
     /// # Errors
     /// If the cache is there and can't be read.
     pub fn partials(&self) -> Result<Vec<PathBuf>, CacheError> {
-        self.each_partial(|_| Ok(()))
+        self.each_unfinished(|_| Ok(()))
     }
 
     /// Removes them, and says which.
@@ -173,27 +173,36 @@ impl Cache {
     /// # Errors
     /// If the cache is there and can't be read or written.
     pub fn remove_partials(&self) -> Result<Vec<PathBuf>, CacheError> {
-        self.each_partial(|path| fs::remove_dir_all(path).map_err(CacheError::io("remove", path)))
+        self.each_unfinished(|path| {
+            if path.is_dir() {
+                return fs::remove_dir_all(path).map_err(CacheError::io("remove", path));
+            }
+            remove_image_files(path)
+        })
     }
 
-    fn each_partial(
+    fn each_unfinished(
         &self,
         mut act: impl FnMut(&Path) -> Result<(), CacheError>,
     ) -> Result<Vec<PathBuf>, CacheError> {
-        let directory = self.partials_directory();
-        let entries = match fs::read_dir(&directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(CacheError::io("read", &directory))?,
-        };
+        let mut unfinished = entries(&self.partials_directory())?;
+        // A fetch that was killed between its last two steps has left an image without a note, which nobody believes.
+        let images = entries(&self.images_directory())?.into_iter();
+        unfinished.extend(images.filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.ends_with(".img")
+                && !name.starts_with("reference-")
+                && CachedImage::noted(path).is_none()
+        }));
         let mut found = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(CacheError::io("read", &directory))?;
-            let lock = format!("image-{}", entry.file_name().to_string_lossy());
-            let lock = open_lock(&self.directory("locks")?.join(lock))?;
+        for path in unfinished {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let stem = name.strip_suffix(".img").unwrap_or(&name);
+            let lock = open_lock(&self.directory("locks")?.join(format!("image-{stem}")))?;
             // Whoever fetches it holds the lock.
             if lock.try_lock().is_ok() {
-                act(&entry.path())?;
-                found.push(entry.path());
+                act(&path)?;
+                found.push(path);
             }
         }
         found.sort();
@@ -304,10 +313,24 @@ impl Removed {
     }
 }
 
-/// The sidecar first: without it nobody believes what is left, should this be killed.
+/// What is in a directory; nothing, if it isn't there.
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, CacheError> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(CacheError::io("read", directory))?,
+    };
+    let paths: io::Result<_> = entries.map(|entry| Ok(entry?.path())).collect();
+    paths.map_err(CacheError::io("read", directory))
+}
+
 fn remove_files(image: &CachedImage) -> Result<Removed, CacheError> {
-    let path = &image.path;
-    for file in [CachedImage::sidecar(path), path.clone(), CachedImage::signature_file(path)] {
+    remove_image_files(&image.path)?;
+    Ok(Removed::of(image))
+}
+
+/// The sidecar first: without it nobody believes what is left, should this be killed.
+fn remove_image_files(path: &Path) -> Result<(), CacheError> {
+    for file in [CachedImage::sidecar(path), path.to_owned(), CachedImage::signature_file(path)] {
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(CacheError::io("remove", &file)(error));
@@ -315,7 +338,7 @@ fn remove_files(image: &CachedImage) -> Result<Removed, CacheError> {
             _ => {}
         }
     }
-    Ok(Removed::of(image))
+    Ok(())
 }
 
 /// What newer versions have more of: numbers from the left, and of the same version, when it was fetched.
