@@ -6,6 +6,7 @@ pub mod cli;
 pub mod engine;
 mod error;
 mod exit;
+mod published;
 mod select;
 pub mod settings;
 mod setup;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
-use wheeltap_images::payload::SlotLayout;
+use wheeltap_images::{Cache, payload::SlotLayout};
 use wheeltap_platforms::{
     Accelerator, Firmware, Platform,
     external::External,
@@ -25,7 +25,7 @@ use wheeltap_scenarios::{
     watch::{Rules, Source},
 };
 
-use crate::{UserError, states, updates::Preparation};
+use crate::{UserError, published, settings::ImageSettings, states, updates::Preparation};
 
 /// What the user named.
 #[derive(Clone, Debug)]
@@ -46,6 +46,8 @@ pub struct Setup {
     pub console_rules: Option<PathBuf>,
     /// What comes of updates.
     pub updates: UpdateSetup,
+    /// How published images are fetched; without it, only those in the cache are used.
+    pub images: Option<ImageSettings>,
 }
 
 /// Where updates come from.
@@ -107,6 +109,7 @@ impl Setup {
             firmware: vec![Firmware::Bios],
             console_rules: None,
             updates: UpdateSetup::Unused,
+            images: None,
         }
     }
 
@@ -122,7 +125,7 @@ impl Setup {
     ) -> Result<(World, Image), UserError> {
         let image = match &self.host {
             Some(_) => None,
-            None => Some(wheeltap_images::resolve(&self.image)?),
+            None => Some(self.image(abort, step)?),
         };
         let profile = self.profile(image.as_ref())?;
         let config = self.ignition.as_ref().map(|file| read_config(file, &profile)).transpose()?;
@@ -131,6 +134,7 @@ impl Setup {
             None => Rules::builtin(),
         };
         let Login { user, key, public_key } = self.login(&profile)?;
+        let published = image.as_ref().and_then(|image| image.published.as_ref());
         let described = Image {
             name: match &self.host {
                 Some(host) => host.address.to_string(),
@@ -139,6 +143,10 @@ impl Setup {
             digest: image.as_ref().map(|image| image.digest.clone()).unwrap_or_default(),
             version: image.as_ref().and_then(|image| image.version.clone()).unwrap_or_default(),
             profile: profile.name.clone(),
+            origin: published.map(|about| about.origin.clone()),
+            signed_by: published
+                .and_then(|about| Some(about.signature.as_ref()?.fingerprint.clone())),
+            insecure: published.is_some_and(|about| about.insecure),
         };
         let platform = self.platform()?;
         let updates = self.updates(image.as_ref(), &profile, abort, step)?;
@@ -160,6 +168,39 @@ impl Setup {
         Ok((world, described))
     }
 
+    /// The image, which is fetched if need be. This is the only time that a moving name is looked up: from here on only the
+    /// version, and the file with its digest, is used.
+    fn image(
+        &self,
+        abort: &AtomicBool,
+        step: &mut dyn FnMut(&str),
+    ) -> Result<wheeltap_images::Image, UserError> {
+        let mut image = wheeltap_images::resolve(&self.fetched(&self.image, abort, step)?)?;
+        image.name.clone_from(&self.image);
+        fits_host(&self.image, image.published.as_ref().map(|about| &*about.arch))?;
+        if image.version.is_some() {
+            Cache::of_user()?.hold(&image.path)?;
+        }
+        Ok(image)
+    }
+
+    /// A name that means the same image to the end of the run.
+    fn fetched(
+        &self,
+        name: &str,
+        abort: &AtomicBool,
+        step: &mut dyn FnMut(&str),
+    ) -> Result<String, UserError> {
+        let Some(images) = &self.images else { return Ok(name.to_owned()) };
+        let Some(named) = published::named(name)? else { return Ok(name.to_owned()) };
+        fits_host(name, Some(&named.arch))?;
+        let options = images.options(&named.family);
+        let image = published::fetch(&named, &options, abort, &mut |text| {
+            step(&format!("{name}: {text}"));
+        })?;
+        Ok(image.name)
+    }
+
     fn profile(&self, image: Option<&wheeltap_images::Image>) -> Result<Profile, UserError> {
         let what = match &self.host {
             Some(host) => host.address.to_string(),
@@ -178,6 +219,7 @@ impl Setup {
         match (&self.updates, image) {
             (UpdateSetup::Server(url), _) => Ok(Updates::Server(url.clone())),
             (&UpdateSetup::Own { ref to, need }, Some(image)) => {
+                let to = to.as_ref().map(|to| self.fetched(to, cancel, step)).transpose()?;
                 Preparation { image, profile, need, cancel, step }.updates(to.as_deref())
             }
             (UpdateSetup::Own { .. }, None) => Ok(Updates::None(
@@ -217,6 +259,18 @@ impl Setup {
         }
         let options = QemuOptions { accelerator: self.accelerator, ..QemuOptions::default() };
         Ok(Arc::new(Qemu::new(options)))
+    }
+}
+
+/// Machines here run what is made for this architecture.
+fn fits_host(name: &str, arch: Option<&str>) -> Result<(), UserError> {
+    let own = crate::engine::arch();
+    match arch {
+        Some(arch) if arch != own => Err(UserError::usage(format!(
+            "{name} is an image for {arch}, and machines here are {own}"
+        ))
+        .with_help("it can be fetched and verified here, and booted on such a host")),
+        _ => Ok(()),
     }
 }
 

@@ -129,7 +129,7 @@ fn an_override_about_nothing_is_mentioned() {
 #[test_case("image.img.bz2", "bzip2"; "compressed")]
 #[test_case(".", "directory"; "a directory")]
 #[test_case("reference:9.9.9", "wheeltap image build --version 9.9.9"; "not built")]
-#[test_case("flatcar:stable", "flatcar:stable"; "not fetched")]
+#[test_case("flatcar:stable", "no signing key for flatcar"; "not fetched")]
 fn bad_images(image: &str, message: &str) {
     let directory = workshop();
     let output = wheeltap(directory.path(), &["run", "--image", image, "--profile", "reference"]);

@@ -68,6 +68,7 @@ fn run_directory(directory: &Path, night: u32, version: &str, cases: &[(&str, &s
         digest: format!("{night:04x}").repeat(16),
         version: version.into(),
         profile: "reference".into(),
+        ..Image::default()
     };
     let cell = |name: &str, firmware: &str| Cell {
         name: name.into(),

@@ -51,6 +51,7 @@ fn plan(run: &str, scenarios: &[&str]) -> Plan {
             digest: "5e".repeat(32),
             version: "4000.0.0".into(),
             profile: "flatcar".into(),
+            ..Image::default()
         },
         seed: None,
         repeat: None,

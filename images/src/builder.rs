@@ -160,6 +160,7 @@ impl Cache {
             mtime_ns: 0,
             recipe: recipe.digest(),
             packages: read_packages(&packages)?,
+            published: None,
             path: path.clone(),
         };
         Ok(put(&disk, image).map_err(CacheError::io("write", path))?)
@@ -212,7 +213,7 @@ fn read_packages(directory: &Path) -> Result<Vec<Package>, CacheError> {
 }
 
 /// Moves a finished disk to the image's path, and writes the sidecar after it: only that makes it an image.
-fn put(disk: &Path, mut image: CachedImage) -> io::Result<CachedImage> {
+pub(crate) fn put(disk: &Path, mut image: CachedImage) -> io::Result<CachedImage> {
     // An older sidecar must not describe the new image, not even for a moment.
     match fs::remove_file(CachedImage::sidecar(&image.path)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -6,6 +6,7 @@
 //! CACHE/payloads/0123456789abcdef.payload                     read-only; the digest is of image, slot and keys
 //! CACHE/downloads/0123456789abcdef/NAME                       of the URL; what was checked has NAME.sha256 beside it
 //! CACHE/packages/0123456789abcdef/{root,versions}             renamed here when complete
+//! CACHE/partial/NAME/                                         of a published image, while it is on its way: see `published`
 //! CACHE/states/NAME/                                          machines that were saved, with locks of their own
 //! CACHE/locks/NAME                                            held while that entry is made
 //! CACHE/work/XXXXXX/                                          of one build; its lock file is held by a living one
@@ -77,6 +78,11 @@ impl Cache {
         }
         images.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
         Ok(images)
+    }
+
+    /// Where images are.
+    pub(crate) fn images_directory(&self) -> PathBuf {
+        self.root.join("images")
     }
 
     /// Where the reference image of a recipe and version is or will be.
@@ -226,7 +232,7 @@ impl Drop for LockFile {
     }
 }
 
-fn open_lock(path: &Path) -> Result<LockFile, CacheError> {
+pub(crate) fn open_lock(path: &Path) -> Result<LockFile, CacheError> {
     File::options()
         .create(true)
         .append(true)

@@ -142,14 +142,35 @@ pub enum ResolveError {
         /// The version.
         version: String,
     },
-    /// An image of a release server.
+    /// No name of a published image.
+    #[error("{problem}")]
+    BadName {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Not fetched yet.
     #[error(
-        "{0:?} names a published image, and this version of wheeltap fetches none: download it and give its path"
+        "the image {name} is not in the cache: run `wheeltap image fetch {name}`{}",
+        others(cached)
     )]
-    NoFetch(String),
+    NotFetched {
+        /// What was asked for.
+        name: String,
+        /// Images of that family that are.
+        cached: Vec<String>,
+    },
+    /// Nothing of that name is in the cache.
+    #[error("there is no image {name:?} in the cache{}", others(cached))]
+    NotCached {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        cached: Vec<String>,
+    },
     /// Neither a name nor a file.
     #[error(
-        "there is no image {0:?}: give `reference`, `reference:VERSION`, or the path of a raw or qcow2 disk"
+        "there is no image {0:?}: give `reference`, `reference:VERSION`, a published one such as `flatcar:stable`, or the path \
+         of a raw or qcow2 disk"
     )]
     Unknown(String),
     /// A file that no machine boots.
@@ -165,4 +186,12 @@ pub enum ResolveError {
     /// The cache or the image file.
     #[error(transparent)]
     Cache(#[from] CacheError),
+}
+
+/// What could be named instead.
+fn others(cached: &[String]) -> String {
+    match cached {
+        [] => String::new(),
+        cached => format!("; there are: {}", cached.join(", ")),
+    }
 }

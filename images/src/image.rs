@@ -8,8 +8,9 @@ use crate::DEFAULT_VERSION;
 use crate::cache::Cache;
 use crate::digest;
 use crate::error::{CacheError, ResolveError};
+use crate::published::PublishedName;
 use crate::recipe::Recipe;
-use crate::sidecar::CachedImage;
+use crate::sidecar::{CachedImage, Package, Published};
 
 /// How the disk is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,10 @@ pub struct Image {
     pub version: Option<String>,
     /// The profile that describes the OS, if a sidecar says so.
     pub profile: Option<String>,
+    /// The Debian packages in it, if a sidecar lists them.
+    pub packages: Vec<Package>,
+    /// Where it is from, if it was fetched.
+    pub published: Option<Published>,
 }
 
 /// See [`crate::resolve`]. The cache is only looked for when the name needs it.
@@ -53,13 +58,16 @@ pub(crate) fn resolve(
     name: &str,
     cache: impl FnOnce() -> Result<Cache, CacheError>,
 ) -> Result<Image, ResolveError> {
+    // A path with a colon is still a path.
+    let published = PublishedName::parse(name).filter(|_| !Path::new(name).exists());
+    match published {
+        Some(Ok(published)) => return open(name, &cache()?.published(&published)?.path),
+        Some(Err(problem)) => return Err(ResolveError::BadName { problem }),
+        None => {}
+    }
     let version = match name.split_once(':') {
         None if name == "reference" => DEFAULT_VERSION,
         Some(("reference", version)) => version,
-        // A path with a colon is still a path.
-        Some(("flatcar" | "fcos", _)) if !Path::new(name).exists() => {
-            return Err(ResolveError::NoFetch(name.to_owned()));
-        }
         _ => return open(name, Path::new(name)),
     };
     let path = cache()?.image_path(&Recipe::embedded(), version);
@@ -85,8 +93,11 @@ fn open(name: &str, path: &Path) -> Result<Image, ResolveError> {
         Some(about) => about.digest.clone(),
         None => digest::of_file(&absolute).map_err(CacheError::io("read the image", path))?,
     };
+    let published = about.as_ref().and_then(|about| about.published.clone());
+    let packages = about.as_ref().map(|about| about.packages.clone()).unwrap_or_default();
     let (version, profile) = about.map(|about| (about.version, about.profile)).unzip();
-    Ok(Image { name: name.to_owned(), path: absolute, format, digest, version, profile })
+    let name = name.to_owned();
+    Ok(Image { name, path: absolute, format, digest, version, profile, packages, published })
 }
 
 /// How the disk in a file is stored.

@@ -37,6 +37,10 @@ pub struct Record {
 /// one that says `not-run` and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a run begins once, and events are not kept in numbers"
+)]
 pub enum Event {
     /// The run began; `plan.json` has been written.
     RunStarted {
@@ -251,7 +255,7 @@ pub struct Host {
 }
 
 /// What was tested.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// As it was asked for, such as `reference` or `flatcar:stable`.
     pub name: String,
@@ -261,6 +265,19 @@ pub struct Image {
     pub version: String,
     /// The profile's name.
     pub profile: String,
+    /// The address it was fetched from, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// The fingerprint of the key that signed it, if that was checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+    /// Whether it was fetched without checking who signed it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub insecure: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Event {

@@ -7,7 +7,9 @@
 //!   "state": "ended" | "killed" | "running" | "interrupted", "signal": "SIGINT" (if interrupted)
 //!   "outcome": "all-passed" | …      the exit code in words, see Outcome
 //!   "started": { at, wheeltap, command, host } | null
-//!   "image": { name, digest, version, profile }, "plan_digest": "…", "seed": 1 (if there is one)
+//!   "image": { name, digest, version, profile,
+//!              origin, signed_by, insecure (if it was fetched) },
+//!   "plan_digest": "…", "seed": 1 (if there is one)
 //!   "repeat": 100 (if each case was run so often on purpose)
 //!   "partition": "hash:2/3"          if the run does only a part of the plan
 //!   "seconds": 12.3, "counts": { planned, pass, flaky, fail, waived, infra, skip, not_run, elsewhere }

@@ -73,6 +73,15 @@ fn suite(run: &Run, cell: &str) -> TestSuite {
         ("image.sha256", &image.digest),
         ("image.profile", &image.profile),
     ]);
+    let optional = [("image.origin", &image.origin), ("image.signed-by", &image.signed_by)];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            suite.add_property((name, &**value));
+        }
+    }
+    if image.insecure {
+        suite.add_property(("image.insecure", "true"));
+    }
     if let Some(partition) = &run.partition {
         suite.add_property(("run.partition", &**partition));
     }

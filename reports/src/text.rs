@@ -55,6 +55,16 @@ pub(crate) fn render(run: &Run, paint: Paint) -> String {
             let _ = writeln!(out, "waiver {} {remark}", waiver.id);
         }
     }
+    let image = &run.plan.image;
+    if image.insecure {
+        let _ = writeln!(
+            out,
+            "insecure: nobody checked who signed {} {}, which was fetched from {}",
+            image.name,
+            image.version,
+            image.origin.as_deref().unwrap_or("an unknown place")
+        );
+    }
     for note in &run.notes {
         let _ = writeln!(out, "note: {note}");
     }

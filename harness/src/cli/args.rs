@@ -5,6 +5,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wheeltap_scenarios::updates::{UpdateServer, Version};
 
+mod image;
+
+pub(super) use self::image::{
+    CreatePayloadArgs, DiffArgs, DiffFormat, ImageArgs, ImageCommand, PayloadCommand,
+};
 use super::history::HistoryArgs;
 use crate::{engine::Partition, settings::parse_duration};
 
@@ -40,7 +45,7 @@ pub(super) enum Command {
     /// Say what this host can run, and how to mend what it can't.
     #[command(after_help = "Example:\n  wheeltap doctor --json")]
     Doctor(DoctorArgs),
-    /// Build, list and find images.
+    /// Build, fetch, verify, list, find and remove images.
     #[command(after_help = "Example:\n  wheeltap image build --version 4000.1.0")]
     Image(ImageArgs),
     /// Apply the console rules to saved logs.
@@ -88,7 +93,8 @@ pub(super) struct RerunArgs {
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) select: SelectArgs,
-    /// The image: `reference`, `reference:VERSION`, or a path to a raw or qcow2 disk.
+    /// The image: `reference`, `reference:VERSION`, a published one such as `flatcar:stable`, which is fetched, or a path to a
+    /// raw or qcow2 disk.
     #[arg(long, default_value = "reference")]
     pub(super) image: String,
     /// The OS family of the image, where the image doesn't say: a name or a TOML file.
@@ -384,98 +390,6 @@ pub(super) struct GcArgs {
     #[arg(long)]
     pub(super) dry_run: bool,
     /// As JSON.
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ImageArgs {
-    #[command(subcommand)]
-    pub(super) command: ImageCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum ImageCommand {
-    /// Build the reference image from Debian packages, unless it is in the cache.
-    #[command(
-        after_help = "Example:\n  wheeltap image build --version 4000.1.0 --out reference.img"
-    )]
-    Build {
-        /// The version it says it is.
-        #[arg(long, default_value = wheeltap_images::DEFAULT_VERSION)]
-        version: String,
-        /// Also copy it here.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-        /// Build it even if it is in the cache, from the newest packages.
-        #[arg(long)]
-        force: bool,
-    },
-    /// Make, inspect and verify update payloads.
-    #[command(subcommand)]
-    Payload(PayloadCommand),
-    /// List the images in the cache.
-    #[command(after_help = "Example:\n  wheeltap image list --json")]
-    List {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print the path of an image.
-    #[command(after_help = "Example:\n  qemu-img info $(wheeltap image path reference)")]
-    Path {
-        /// `reference`, `reference:VERSION`, or a path.
-        name: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum PayloadCommand {
-    /// Make a full update of the system in an image's first slot, and sign it.
-    #[command(
-        after_help = "Example:\n  wheeltap image payload create --image reference:4000.1.0 --out update.gz"
-    )]
-    Create(CreatePayloadArgs),
-    /// Say what a payload holds, without checking it.
-    #[command(after_help = "Example:\n  wheeltap image payload inspect update.gz --json")]
-    Inspect {
-        /// The payload.
-        file: PathBuf,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Check a payload's signature and all its digests.
-    #[command(
-        after_help = "Example:\n  wheeltap image payload verify update.gz --key update-payload-key.pub.pem"
-    )]
-    Verify {
-        /// The payload.
-        file: PathBuf,
-        /// Public key of whoever signed it, as PEM.
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(super) struct CreatePayloadArgs {
-    /// The image: `reference`, `reference:VERSION`, or a path to a raw or qcow2 disk.
-    #[arg(long, default_value = "reference")]
-    pub(super) image: String,
-    /// The OS family of the image, where the image doesn't say: a name or a TOML file.
-    #[arg(long)]
-    pub(super) profile: Option<String>,
-    /// Private RSA key to sign with, as PEM; without it, the development key that only test images trust.
-    #[arg(long, value_name = "FILE")]
-    pub(super) key: Option<PathBuf>,
-    /// Where the payload goes.
-    #[arg(long, value_name = "FILE")]
-    pub(super) out: PathBuf,
-    /// Print what it holds, as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }

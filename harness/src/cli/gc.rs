@@ -35,6 +35,8 @@ pub(super) fn gc(args: &GcArgs) -> Result<ExitCode, UserError> {
     if let Ok(cache) = Cache::of_user() {
         let builds = if args.dry_run { cache.abandoned() } else { cache.remove_abandoned() };
         add(&mut collection, cache.work_directory(), builds);
+        let partials = if args.dry_run { cache.partials() } else { cache.remove_partials() };
+        add(&mut collection, cache.partials_directory(), partials);
         let states = States::at(cache.states(), 0);
         let left = if args.dry_run { states.abandoned() } else { states.remove_abandoned() };
         add(&mut collection, states.directory().to_path_buf(), left);

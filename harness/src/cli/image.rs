@@ -4,14 +4,19 @@ use std::path::PathBuf;
 
 use wheeltap_images::{BuildOptions, Cache};
 
-use super::{args::ImageCommand, list::print_json, out, payload, steps::with_steps};
+use super::{args::ImageCommand, diff, out, payload, published, steps::with_steps};
 use crate::{ExitCode, UserError};
 
 pub(super) fn image(command: &ImageCommand) -> Result<ExitCode, UserError> {
     match command {
         ImageCommand::Build { version, out, force } => build(version, out.as_ref(), *force),
+        ImageCommand::Diff(args) => diff::diff(args),
         ImageCommand::Payload(command) => payload::payload(command),
-        ImageCommand::List { json } => list(*json),
+        ImageCommand::Fetch(args) => published::fetch(args),
+        ImageCommand::Verify(args) => published::verify(args),
+        ImageCommand::Rm(args) => published::remove(args),
+        ImageCommand::Gc(args) => published::collect(args),
+        ImageCommand::List { json } => published::list(*json),
         ImageCommand::Path { name } => {
             out::line(wheeltap_images::resolve(name)?.path.display());
             Ok(ExitCode::Passed)
@@ -26,22 +31,5 @@ fn build(version: &str, copy: Option<&PathBuf>, force: bool) -> Result<ExitCode,
     })?;
     let image = built.image;
     out::line(copy.unwrap_or(&image.path).display());
-    Ok(ExitCode::Passed)
-}
-
-fn list(json: bool) -> Result<ExitCode, UserError> {
-    let images = Cache::of_user()?.list()?;
-    if json {
-        return print_json(&images);
-    }
-    for image in images {
-        let mib = image.size / (1 << 20);
-        out::line(format_args!(
-            "{}  {mib} MiB  sha256:{}  {}",
-            image.name,
-            &image.digest[..12],
-            image.path.display()
-        ));
-    }
     Ok(ExitCode::Passed)
 }

@@ -3,6 +3,7 @@
 mod again;
 mod args;
 mod console_scan;
+mod diff;
 mod doctor;
 mod gc;
 mod history;
@@ -11,6 +12,7 @@ mod list;
 mod out;
 mod payload;
 mod progress;
+mod published;
 mod report;
 mod run;
 mod serve;

@@ -28,6 +28,7 @@ use super::{
 use crate::{
     ExitCode, ExternalHost, Selection, Setup, UpdateSetup, UserError,
     engine::{self, Engine, EngineError, Expected, ForkMode, Prepared, Request},
+    published,
     settings::{Flaky, Settings},
 };
 
@@ -82,9 +83,12 @@ pub(super) fn carry_out(
     let runtime =
         runtime.map_err(|error| UserError::infra(format!("no threads can be started: {error}")))?;
     let cancel = CancellationToken::new();
-    let setup = setup(args, &scenarios)?;
+    let setup = setup(args, &settings, &scenarios)?;
     let (world, image) =
         with_steps("updates", |abort, step| setup.world(cancel.clone(), abort, step))?;
+    if image.insecure {
+        out::error_line(published::warning(&image.name, image.origin.as_deref().unwrap_or("?")));
+    }
     if settings.fork == ForkMode::Require && !world.can_fork() {
         let platform = world.platform.name();
         return Err(UserError::usage(format!(
@@ -258,7 +262,7 @@ fn unwritable(file: &Path, error: &io::Error) -> UserError {
     UserError::infra(format!("{} can't be written: {error}", file.display()))
 }
 
-fn setup(args: &RunArgs, scenarios: &[&Scenario]) -> Result<Setup, UserError> {
+fn setup(args: &RunArgs, settings: &Settings, scenarios: &[&Scenario]) -> Result<Setup, UserError> {
     let updates = match &args.update_server {
         Some(url) => UpdateSetup::Server(url.clone()),
         None => UpdateSetup::own_if_used(scenarios, args.update_to.as_deref()),
@@ -276,6 +280,7 @@ fn setup(args: &RunArgs, scenarios: &[&Scenario]) -> Result<Setup, UserError> {
         firmware: args.firmware.iter().map(|&name| name.into()).collect(),
         console_rules: args.console_rules.clone(),
         updates,
+        images: Some(settings.images.clone()),
     })
 }
 

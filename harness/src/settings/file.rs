@@ -1,8 +1,11 @@
 //! What a settings file may hold. What it doesn't say is `None`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use toml::Spanned;
 
 use super::{
@@ -18,6 +21,53 @@ pub(super) struct File {
     pub(super) profile: BTreeMap<String, Profile>,
     #[serde(default)]
     pub(super) test_groups: BTreeMap<String, TestGroup>,
+    #[serde(default)]
+    pub(super) images: Images,
+}
+
+/// What `[images]` may hold: keys of its own, and a table for each family.
+#[derive(Debug, Default)]
+pub(super) struct Images {
+    pub(super) stall: Option<Period>,
+    pub(super) retries: Option<u32>,
+    pub(super) retry_delay: Option<Period>,
+    pub(super) families: BTreeMap<String, Spanned<Family>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Family {
+    pub(super) key: Option<PathBuf>,
+    pub(super) fingerprint: Option<String>,
+    #[serde(default)]
+    pub(super) mirrors: Vec<String>,
+}
+
+impl<'de> Deserialize<'de> for Images {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Table;
+        impl<'de> Visitor<'de> for Table {
+            type Value = Images;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Images, A::Error> {
+                let mut images = Images::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "stall" => images.stall = Some(map.next_value()?),
+                        "retries" => images.retries = Some(map.next_value()?),
+                        "retry-delay" => images.retry_delay = Some(map.next_value()?),
+                        _ => drop(images.families.insert(key, map.next_value()?)),
+                    }
+                }
+                Ok(images)
+            }
+        }
+        deserializer.deserialize_map(Table)
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -11,10 +11,12 @@ use std::{
 use super::{
     DEFAULT,
     error::{Source, did_you_mean},
-    file::{File, Override, Profile},
-    types::{Backoff, CaseSettings, Flaky, Retries, Settings},
+    file::{Family, File, Images, Override, Profile},
+    types::{Backoff, CaseSettings, FamilySettings, Flaky, ImageSettings, Retries, Settings},
     values::MaxFail,
 };
+use wheeltap_images::published::Trust;
+
 use crate::{
     ExitCode, UserError,
     engine::{ForkMode, Jobs},
@@ -80,6 +82,8 @@ impl Settings {
             .into_iter()
             .map(|(name, group)| (name, group.max_machines.into_inner()))
             .collect();
+        settings.images.apply(base.images, directory);
+        settings.images.apply(file.images, directory);
         Ok(settings)
     }
 
@@ -104,6 +108,7 @@ impl Settings {
             history: None,
             waivers: None,
             test_groups: BTreeMap::new(),
+            images: ImageSettings::default(),
             overrides: Vec::new(),
         }
     }
@@ -132,6 +137,24 @@ impl Settings {
     }
 }
 
+impl ImageSettings {
+    /// Lets a file change what it says. A key and its fingerprint come together, as has been checked.
+    fn apply(&mut self, images: Images, directory: &Path) {
+        let Images { stall, retries, retry_delay, families } = images;
+        self.patience.stall = stall.map_or(self.patience.stall, |stall| stall.0);
+        self.patience.retries = retries.unwrap_or(self.patience.retries);
+        self.patience.delay = retry_delay.map_or(self.patience.delay, |delay| delay.0);
+        for (name, family) in families {
+            let Family { key, fingerprint, mirrors } = family.into_inner();
+            let trust = match key.zip(fingerprint) {
+                Some((key, fingerprint)) => Trust::Key { file: directory.join(key), fingerprint },
+                None => Trust::Unknown,
+            };
+            self.families.insert(name, FamilySettings { trust, mirrors });
+        }
+    }
+}
+
 impl Default for Settings {
     /// Those of the built-in file.
     fn default() -> Self {
@@ -147,6 +170,22 @@ impl Source<'_> {
             if *group.max_machines.get_ref() == 0 {
                 let message = format!("nothing could run in group `{name}`; give a number from 1");
                 return Err(self.wrong(group.max_machines.span(), message));
+            }
+        }
+        let known = wheeltap_images::published::families();
+        for (name, family) in &file.images.families {
+            if !known.contains(name) {
+                let words = known.iter().map(String::as_str);
+                let hint = did_you_mean(name, words.chain(["stall", "retries", "retry-delay"]))
+                    .unwrap_or_else(|| format!("there are: {}", known.join(", ")));
+                let message = format!("no family of published images is named `{name}`; {hint}");
+                return Err(self.wrong(family.span(), message));
+            }
+            let Family { key, fingerprint, .. } = family.get_ref();
+            if key.is_some() != fingerprint.is_some() {
+                let message = "a signing key needs both `key`, its file, and `fingerprint`, which says \
+                               which key is meant";
+                return Err(self.wrong(family.span(), message));
             }
         }
         for profile in file.profile.values() {

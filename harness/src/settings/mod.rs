@@ -12,7 +12,7 @@ mod tests;
 mod types;
 mod values;
 
-pub use types::{Backoff, CaseSettings, Flaky, Retries, Settings};
+pub use types::{Backoff, CaseSettings, FamilySettings, Flaky, ImageSettings, Retries, Settings};
 pub use values::parse_duration;
 
 /// The built-in file, which every other one is based on.

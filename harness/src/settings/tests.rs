@@ -2,6 +2,7 @@ use std::{path::Path, time::Duration};
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use test_case::test_case;
+use wheeltap_images::published::Trust;
 
 use super::*;
 use crate::engine::{ForkMode, Jobs};
@@ -61,6 +62,28 @@ max-machines = 2
 [test-groups.serial]
 max-machines = 1
 "#;
+
+#[test]
+fn keys_and_mirrors_of_published_images() {
+    let settings = parse(
+        "[images]\nretries = 1\n[images.flatcar]\nkey = 'flatcar.asc'\nfingerprint = 'AB'\nmirrors = ['http://m']\n",
+        None,
+    );
+    let options = settings.images.options("flatcar");
+    let file = Path::new("ci/flatcar.asc").to_owned();
+    assert_eq!(options.trust, Trust::Key { file, fingerprint: "AB".to_owned() });
+    assert_eq!((options.mirrors, options.patience.retries), (vec!["http://m".to_owned()], 1));
+    assert_eq!(options.patience.stall, Duration::from_secs(60), "as the built-in file says");
+    assert_eq!(settings.images.options("fcos").trust, Trust::Unknown);
+}
+
+#[test_case("[images.flatcr]\nkey = 'k'\nfingerprint = 'AB'\n", "did you mean `flatcar`?"; "unknown family")]
+#[test_case("[images.flatcar]\nkey = 'k'\n", "a signing key needs both"; "no fingerprint")]
+#[test_case("[images.flatcar]\nkye = 'k'\n", "unknown key `kye`"; "unknown key")]
+fn wrong_settings_of_images(text: &str, message: &str) {
+    let error = Settings::parse(Path::new("wheeltap.toml"), text, None).unwrap_err();
+    assert!(error.to_string().contains(message), "{error}");
+}
 
 #[test]
 fn without_a_file_everything_is_as_the_built_in_one_says() {

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use wheeltap_images::published::{FetchOptions, Patience, Trust};
+
 use super::file::Override;
 use crate::{
     engine::{ForkMode, Jobs},
@@ -29,8 +31,40 @@ pub struct Settings {
     pub waivers: Option<PathBuf>,
     /// Machines at the same time in each test group.
     pub test_groups: BTreeMap<String, u64>,
+    /// How published images are fetched.
+    pub images: ImageSettings,
     /// The first comes first.
     pub(super) overrides: Vec<Override>,
+}
+
+/// How published images are fetched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageSettings {
+    /// How patient downloads are.
+    pub patience: Patience,
+    /// Of each family.
+    pub families: BTreeMap<String, FamilySettings>,
+}
+
+/// How images of one family are fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FamilySettings {
+    /// Whose images are believed.
+    pub trust: Trust,
+    /// In place of the family's own server.
+    pub mirrors: Vec<String>,
+}
+
+impl ImageSettings {
+    /// How images of a family are fetched.
+    #[must_use]
+    pub fn options(&self, family: &str) -> FetchOptions {
+        let (trust, mirrors) = match self.families.get(family) {
+            Some(family) => (family.trust.clone(), family.mirrors.clone()),
+            None => (Trust::Unknown, Vec::new()),
+        };
+        FetchOptions { mirrors, trust, patience: self.patience }
+    }
 }
 
 /// Settings of one case.

@@ -66,6 +66,7 @@ fn a_directory_is_no_image() {
 #[test_case("refrence", "unknown")]
 #[test_case("no/such/file.img", "missing file")]
 #[test_case("flatcar:stable", "published")]
+#[test_case("flatcar:stabel", "no channel")]
 #[test_case("reference", "not built")]
 #[test_case("reference:4000.1.0", "version not built")]
 fn names_without_an_image(name: &str, case: &str) {
@@ -99,6 +100,7 @@ fn built_images() {
         mtime_ns: 0,
         recipe: recipe.digest(),
         packages: Vec::new(),
+        published: None,
     };
     about.write().unwrap();
 

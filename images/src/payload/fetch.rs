@@ -14,9 +14,9 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
-use super::http::{self, Answer, HttpError};
 use crate::cache::Cache;
 use crate::error::{CacheError, LockError};
+use crate::http::{self, HttpError, Request};
 
 /// A `.sha256` file has one line; what is longer is another page.
 const MAX_DIGEST_FILE: usize = 64 << 10;
@@ -143,17 +143,17 @@ impl Cache {
 /// The digest that the server publishes beside a file, in lower-case hex; `None` if it publishes none.
 fn published_digest(url: &str, cancel: &AtomicBool) -> Result<Option<String>, FetchError> {
     let mut text = Vec::new();
-    let answer = http::get(url, cancel, |_, bytes| {
+    let head = http::get(Request::of(url), cancel, |_, bytes| {
         if text.len() < MAX_DIGEST_FILE {
             text.extend_from_slice(bytes);
         }
         Ok(())
     });
-    match answer.map_err(|error| failed(url, error))? {
-        Answer::Body => {}
+    match head.map_err(|error| failed(url, error))?.status {
+        200 => {}
         // Stores such as S3 hide whether there is something that nobody may read.
-        Answer::Status(403 | 404 | 410) => return Ok(None),
-        Answer::Status(status) => return Err(FetchError::Status { url: url.to_owned(), status }),
+        403 | 404 | 410 => return Ok(None),
+        status => return Err(FetchError::Status { url: url.to_owned(), status }),
     }
     let digest = digest_in(&String::from_utf8_lossy(&text));
     digest.map(Some).ok_or_else(|| FetchError::NoDigest { url: url.to_owned() })
@@ -177,10 +177,10 @@ fn download(
     step("download");
     let mut digest = Sha256::new();
     let (mut size, mut tenths) = (0, 0);
-    let answer = http::get(url, cancel, |length, bytes| {
+    let answer = http::get(Request::of(url), cancel, |head, bytes| {
         digest.update(bytes);
         size += bytes.len() as u64;
-        if let Some(length) = length.filter(|length| *length > 0)
+        if let Some(length) = head.length.filter(|length| *length > 0)
             && size.saturating_mul(10) / length > tenths
         {
             tenths = size.saturating_mul(10) / length;
@@ -189,8 +189,8 @@ fn download(
         file.write_all(bytes)
     });
     match answer {
-        Ok(Answer::Body) => Ok(hex::encode(digest.finalize())),
-        Ok(Answer::Status(status)) => Err(FetchError::Status { url: url.to_owned(), status }),
+        Ok(head) if head.status == 200 => Ok(hex::encode(digest.finalize())),
+        Ok(head) => Err(FetchError::Status { url: url.to_owned(), status: head.status }),
         Err(HttpError::Sink(error)) => Err(CacheError::io("write to", directory)(error).into()),
         Err(error) => Err(failed(url, error)),
     }
@@ -200,7 +200,7 @@ fn failed(url: &str, error: HttpError) -> FetchError {
     let problem = match error {
         HttpError::Cancelled => return FetchError::Cancelled,
         HttpError::Sink(error) => error.to_string(),
-        HttpError::Transfer(problem) => problem,
+        HttpError::Transfer { problem, .. } => problem,
     };
     FetchError::Transfer { url: url.to_owned(), problem }
 }

@@ -9,7 +9,6 @@ mod create;
 mod disk;
 mod error;
 mod fetch;
-mod http;
 mod qcow2;
 
 pub use create::{SlotLayout, create_payload};

@@ -298,6 +298,7 @@ mod tests {
             digest: format!("{number:064x}"),
             version: number.to_string(),
             profile: "reference".into(),
+            ..Image::default()
         };
         let first_seen = "2026-01-01T00:00:00Z".parse().unwrap();
         Build { image, first_seen, pass, flaky, fail, unjudged: 0 }

@@ -290,6 +290,7 @@ fn runs(connection: &Connection) -> rusqlite::Result<Runs> {
                 digest: row.get(6)?,
                 version: row.get(7)?,
                 profile: row.get(8)?,
+                ..Image::default()
             },
             bisecting: row.get(9)?,
         };

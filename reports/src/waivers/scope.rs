@@ -114,6 +114,7 @@ mod tests {
             digest: String::new(),
             version: String::new(),
             profile: "flatcar".into(),
+            ..Image::default()
         };
         super::channel(&image).map(str::to_owned)
     }

@@ -48,6 +48,7 @@ impl Fixture {
                 digest: "5e".repeat(32),
                 version: "4000.0.0".into(),
                 profile: "reference".into(),
+                ..Image::default()
             },
             seed: Some(7),
             repeat: None,

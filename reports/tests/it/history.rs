@@ -68,6 +68,7 @@ fn image(version: &str) -> Image {
         digest: format!("{number:04x}").repeat(16),
         version: version.into(),
         profile: "reference".into(),
+        ..Image::default()
     }
 }
 

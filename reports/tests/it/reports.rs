@@ -24,6 +24,21 @@ fn all_pass() {
     golden("all_pass", &run);
 }
 
+/// Where an image was fetched and who vouches for it stands in every view.
+#[test]
+fn published_images() {
+    for (name, signed_by) in [("signed_image", Some("AB".repeat(20))), ("insecure_image", None)] {
+        let mut run = Fixture::new(&[("boot.multi-user", BIOS)]);
+        let image = &mut run.plan.image;
+        image.name = "flatcar:stable".to_owned();
+        image.version = "4593.2.3".to_owned();
+        image.origin = Some("https://release.example/amd64-usr/4593.2.3/disk.img.bz2".to_owned());
+        (image.insecure, image.signed_by) = (signed_by.is_none(), signed_by);
+        run.start().pass(("boot.multi-user", BIOS)).finish(Outcome::AllPassed);
+        golden(name, &run);
+    }
+}
+
 #[test]
 fn machines_that_boot_and_machines_that_are_forks() {
     let id = ("reboot.clean", BIOS);

@@ -152,6 +152,7 @@ mod tests {
                 digest: "5e".repeat(32),
                 version: String::new(),
                 profile: "reference".to_owned(),
+                ..Image::default()
             };
             match boot.run(&image).unwrap() {
                 Tried::Gone(why) => why,

@@ -28,6 +28,7 @@ fn image() -> Image {
         digest: "0".repeat(64),
         version: "4000.1.0".to_owned(),
         profile: "reference".to_owned(),
+        ..Image::default()
     }
 }
 
