@@ -178,8 +178,11 @@ impl Setup {
         let mut image = wheeltap_images::resolve(&self.fetched(&self.image, abort, step)?)?;
         image.name.clone_from(&self.image);
         fits_host(&self.image, image.published.as_ref().map(|about| &*about.arch))?;
-        if image.version.is_some() {
-            Cache::of_user()?.hold(&image.path)?;
+        // What is in a cache that can't be written can't be removed from it, either.
+        if image.version.is_some()
+            && let Err(error) = Cache::of_user().and_then(|cache| cache.hold(&image.path))
+        {
+            tracing::info!("{error}; nothing keeps others from removing the image meanwhile");
         }
         Ok(image)
     }
