@@ -238,6 +238,41 @@ fn packed_images_are_unpacked(kind: &str, file: &str) {
     assert!(text.contains("checked when it was fetched"), "{text}");
 }
 
+#[test]
+fn a_build_is_found_by_its_version() {
+    let server = Server::start();
+    let user = User::of(&server);
+    let build = "/stable/prod/streams/stable/builds/42.20250803.3.0/x86_64";
+    let meta = serde_json::json!({ "buildid": "42.20250803.3.0", "images": { "qemu": {
+        "path": "fedora-coreos.qcow2.xz", "sha256": XZ_DIGEST } } });
+    server
+        .put(&format!("{build}/meta.json"), meta.to_string())
+        .put(&format!("{build}/fedora-coreos.qcow2.xz"), signature("zeros.img.xz"))
+        .put(&format!("{build}/fedora-coreos.qcow2.xz.sig"), signature("zeros.img.xz.sig"));
+    let path = path_of(&user.wheeltap(&["image", "fetch", "fcos:42.20250803.3.0"]));
+    assert_eq!(fs::metadata(path).unwrap().len(), 1 << 20);
+}
+
+/// It can't be booted here, and it can be fetched, listed and verified.
+#[test]
+fn an_image_for_another_architecture_is_kept_beside_ours() {
+    let server = release_server();
+    let user = User::of(&server);
+    let arm = |path: &str| path.replace("amd64-usr", "arm64-usr");
+    server
+        .put(&arm(CURRENT), VERSION_TXT)
+        .put(&arm(ABOUT), VERSION_TXT)
+        .put(&arm(IMAGE), disk())
+        .put(&arm(&format!("{IMAGE}.sig")), signature("disk.img.sig"));
+    let ours = path_of(&user.wheeltap(&["image", "fetch", "flatcar:stable"]));
+    let theirs = path_of(&user.wheeltap(&["image", "fetch", "flatcar:stable@arm64"]));
+    assert_ne!(ours, theirs);
+    assert_code(&user.wheeltap(&["image", "verify", "flatcar:stable@arm64"]), 0);
+    let listed = user.wheeltap(&["image", "list"]);
+    let listed = String::from_utf8_lossy(&listed.stdout);
+    assert!(listed.contains("flatcar:4593.2.3@arm64"), "{listed}");
+}
+
 /// `sha256sum tests/published/zeros.img.xz`
 const XZ_DIGEST: &str = "86bf358b99ce0895a41d6904745f0f54e42b74a94db230e12058fd489f8f8dc1";
 

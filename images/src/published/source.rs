@@ -132,13 +132,18 @@ impl Server<'_> {
     /// Metadata name the original server; a mirror has the same paths.
     fn disk_place(&self, channel: &str, disk: &Disk) -> Result<Place, PublishedError> {
         let base = self.base.replace("{channel}", channel);
+        let base = base.trim_end_matches('/');
         let moved = |url: &str| {
+            // What was found beside its metadata is where these came from.
+            if url.strip_prefix(base).is_some_and(|path| path.starts_with('/')) {
+                return Some(url.to_owned());
+            }
             let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
-            path.map(|(_, path)| format!("{}/{path}", base.trim_end_matches('/')))
+            path.map(|(_, path)| format!("{base}/{path}"))
         };
         let bad = || {
             let problem = format!("{:?} is no address of an image", disk.location);
-            PublishedError::Metadata { url: base.clone(), problem }
+            PublishedError::Metadata { url: base.to_owned(), problem }
         };
         let image = moved(&disk.location).ok_or_else(bad)?;
         let suffix = self.family.streams.as_ref().map_or("", |layout| &layout.signature);
