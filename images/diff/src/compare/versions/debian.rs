@@ -2,21 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::numbers;
+use super::{by_parts, numbers, until};
 
 pub(super) fn compare(one: &str, other: &str) -> Ordering {
-    let (one, other) = (parts(one), parts(other));
-    numbers(one.0, other.0).then_with(|| part(one.1, other.1)).then_with(|| part(one.2, other.2))
-}
-
-/// Epoch, upstream's version and revision.
-fn parts(version: &str) -> (&str, &str, &str) {
-    let (epoch, rest) = version
-        .split_once(':')
-        .filter(|(epoch, _)| !epoch.is_empty() && epoch.bytes().all(|byte| byte.is_ascii_digit()))
-        .unwrap_or(("", version));
-    let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, ""));
-    (epoch, upstream, revision)
+    by_parts(one, other, part)
 }
 
 /// What is no number and what is one, in turn.
@@ -53,8 +42,4 @@ fn compare_text(one: &str, other: &str) -> Ordering {
             },
         }
     }
-}
-
-pub(super) fn until(text: &str, is_end: impl Fn(char) -> bool) -> (&str, &str) {
-    text.split_at(text.find(is_end).unwrap_or(text.len()))
 }

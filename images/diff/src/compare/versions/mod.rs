@@ -64,6 +64,27 @@ impl std::fmt::Display for Scheme {
     }
 }
 
+/// Compares epochs, then versions and revisions (RPM: releases) by `part`. Debian and RPM write the three alike.
+fn by_parts(one: &str, other: &str, part: fn(&str, &str) -> Ordering) -> Ordering {
+    let (one, other) = (parts(one), parts(other));
+    numbers(one.0, other.0).then_with(|| part(one.1, other.1)).then_with(|| part(one.2, other.2))
+}
+
+/// Epoch, version and revision.
+fn parts(version: &str) -> (&str, &str, &str) {
+    let (epoch, rest) = version
+        .split_once(':')
+        .filter(|(epoch, _)| !epoch.is_empty() && epoch.bytes().all(|byte| byte.is_ascii_digit()))
+        .unwrap_or(("", version));
+    let (version, revision) = rest.rsplit_once('-').unwrap_or((rest, ""));
+    (epoch, version, revision)
+}
+
+/// What comes before the first character that ends it, and the rest.
+fn until(text: &str, is_end: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(is_end).unwrap_or(text.len()))
+}
+
 /// Compares two numbers of any length.
 fn numbers(one: &str, other: &str) -> Ordering {
     let (one, other) = (one.trim_start_matches('0'), other.trim_start_matches('0'));

@@ -2,22 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::debian::until;
-use super::numbers;
+use super::{by_parts, numbers, until};
 
 pub(super) fn compare(one: &str, other: &str) -> Ordering {
-    let (one, other) = (parts(one), parts(other));
-    numbers(one.0, other.0).then_with(|| part(one.1, other.1)).then_with(|| part(one.2, other.2))
-}
-
-/// Epoch, version and release.
-fn parts(version: &str) -> (&str, &str, &str) {
-    let (epoch, rest) = version
-        .split_once(':')
-        .filter(|(epoch, _)| !epoch.is_empty() && epoch.bytes().all(|byte| byte.is_ascii_digit()))
-        .unwrap_or(("", version));
-    let (version, release) = rest.rsplit_once('-').unwrap_or((rest, ""));
-    (epoch, version, release)
+    by_parts(one, other, part)
 }
 
 fn part(mut one: &str, mut other: &str) -> Ordering {
