@@ -25,6 +25,7 @@ mod log;
 mod merge;
 mod outcome;
 mod plan;
+pub mod redact;
 mod run;
 mod signature;
 mod text;

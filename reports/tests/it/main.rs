@@ -9,6 +9,7 @@ mod history;
 mod loading;
 #[cfg(test)]
 mod merging;
+mod redaction;
 #[cfg(test)]
 mod reports;
 #[cfg(test)]
