@@ -39,6 +39,7 @@ pub(super) fn resume(args: &RunArgs, directory: &Path, verbose: u8) -> Result<Ex
     // Nor need it be told in the same way.
     (asked.quiet, asked.format) = (args.quiet, args.format);
     asked.junit.clone_from(&args.junit);
+    asked.junit_options.clone_from(&args.junit_options);
     carry_out(&asked, &Start::Resume { directory, only }, verbose)
 }
 

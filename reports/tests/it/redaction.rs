@@ -70,7 +70,8 @@ fn no_report_holds_a_secret() {
     for secret in SECRETS {
         assert!(log.contains(secret), "{secret} must be planted, or this shows nothing");
     }
-    for format in [Format::Junit, Format::Json, Format::Text(Paint::Plain)] {
+    let text = Format::Text(Paint::Plain);
+    for format in [Format::Junit, Format::Json, text, Format::Markdown, Format::Tap] {
         let report = fixture.render(format);
         assert!(report.contains("[redacted]"), "{report}");
         assert!(!report.contains("hunter"), "{report}");
