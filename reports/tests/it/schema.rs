@@ -95,9 +95,9 @@ fn unknown_keys_are_for_readers_only() {
     assert!(!strict(Schema::Report).is_valid(&report));
 }
 
-#[test_case(json!({"at": "2026-01-31T12:00:00Z", "event": "note"}); "a note without text")]
-#[test_case(json!({"at": "2026-01-31T12:00:00Z", "event": "nonesuch"}); "an event that there isn't")]
-#[test_case(json!({"event": "note", "text": "x"}); "no time")]
-fn wrong_events_are_refused(event: Value) {
-    assert!(!published(Schema::Event).is_valid(&event));
+#[test_case(&json!({"at": "2026-01-31T12:00:00Z", "event": "note"}); "a note without text")]
+#[test_case(&json!({"at": "2026-01-31T12:00:00Z", "event": "nonesuch"}); "an event that there isn't")]
+#[test_case(&json!({"event": "note", "text": "x"}); "no time")]
+fn wrong_events_are_refused(event: &Value) {
+    assert!(!published(Schema::Event).is_valid(event));
 }
