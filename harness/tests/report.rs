@@ -210,6 +210,60 @@ fn a_killed_run_can_be_one_of_several() {
     );
 }
 
+/// For a pipeline, or a file that is replaced.
+#[test_case("md", "## ❌ product failure"; "Markdown")]
+#[test_case("tap", "TAP version 14\n1..2\n"; "TAP")]
+#[test_case("junit", "<?xml"; "JUnit")]
+#[test_case("json", "{"; "JSON")]
+#[test_case("text", "fail   update.a"; "text")]
+fn a_report_goes_where_it_is_wanted(format: &str, begins: &str) {
+    let directory = workshop();
+    let args = ["shard-1", "shard-2", "--format", format];
+    let printed = report(&directory, &args);
+    assert!(printed.starts_with(begins), "{printed}");
+    let file = directory.path().join("out.txt");
+    fs::write(&file, "old").unwrap();
+    assert_eq!(report(&directory, &[&args[..], &["--out", "out.txt"]].concat()), "");
+    assert_eq!(fs::read_to_string(&file).unwrap(), printed);
+}
+
+#[test]
+fn junit_for_consumers_that_differ() {
+    let directory = workshop();
+    let junit = |more: &[&str]| {
+        report(&directory, &[&["shard-1", "shard-2", "--format", "junit"], more].concat())
+    };
+    let shard = directory.path().join("shard-1/cells/attempt-1/m1/console.log");
+    let whole = junit(&[]);
+    assert!(whole.contains(&format!("[[ATTACHMENT|{}]]", shard.display())), "{whole}");
+    let dir = format!("relative-to={}", directory.path().display());
+    let relative = junit(&["--junit-attachments", &dir]);
+    assert!(relative.contains("[[ATTACHMENT|shard-1/cells/attempt-1/m1/console.log]]"));
+    assert!(!junit(&["--junit-attachments", "none"]).contains("ATTACHMENT"));
+    assert!(junit(&["--junit-output", "all"]).contains("attempt 1: pass"));
+    assert_eq!(junit(&["--junit-flaky", "failure"]), whole, "nothing is flaky here");
+    junit(&["--junit-max-bytes", "100", "--out", "junit.xml"]);
+    let read = |name| fs::read_to_string(directory.path().join(name)).unwrap();
+    let (first, second) = (read("junit.xml"), read("junit-2.xml"));
+    assert!(first.contains("update.a") && !first.contains("update.b"), "{first}");
+    assert!(second.contains("update.b") && !second.contains("update.a"), "{second}");
+}
+
+#[test_case("report", "wheeltap report --format json"; "of the report")]
+#[test_case("plan", "plan.json"; "of the plan")]
+#[test_case("event", "A line of events.jsonl"; "of events")]
+fn schemas_are_printed(of: &str, title: &str) {
+    let directory = workshop();
+    let schema: serde_json::Value =
+        serde_json::from_str(&report(&directory, &["--schema", of])).unwrap();
+    assert_eq!(schema["title"], title);
+}
+
+#[test_case(&["shard-1", "--format", "junit", "--junit-max-bytes", "0"], "--junit-max-bytes"; "no bytes")]
+#[test_case(&["shard-1", "--format", "junit", "--junit-attachments", "relative"], "say absolute, relative-to=DIR or none"; "relative to nothing")]
+#[test_case(&["shard-1", "--format", "md", "--junit-flaky", "plain"], "add --format junit, or leave them out"; "options of what isn't written")]
+#[test_case(&["shard-1", "shard-2", "--format", "junit", "--junit-max-bytes", "100"], "say where they go with --out FILE"; "two files on one output")]
+#[test_case(&["shard-1", "--schema", "plan"], "cannot be used with"; "a schema of a run")]
 #[test_case(&["shard-1", "other"], "have different plans, with the digests"; "another plan")]
 #[test_case(&["shard-1", "nonesuch"], "nonesuch is not a run directory"; "no run")]
 #[test_case(&[], "<RUN>"; "nothing at all")]
@@ -229,6 +283,7 @@ fn what_cannot_be_reported_is_said(args: &[&str], message: &str) {
 
 #[test_case(&["--waivers", "bad.toml"], "unknown key `traker`"; "broken waivers")]
 #[test_case(&["--waivers", "nonesuch.toml"], "nonesuch.toml"; "no waivers")]
+#[test_case(&["--junit-output", "all"], "say where it goes with --junit FILE"; "options of what isn't written")]
 #[test_case(&["--flaky", "hide"], "report, fail"; "a policy that there isn't")]
 fn a_run_refuses_them_before_anything_is_begun(args: &[&str], message: &str) {
     let directory = workshop();

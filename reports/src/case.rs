@@ -173,6 +173,7 @@ impl CaseResult {
             }
             Event::ConsoleHit { attempt, rule, severity, text, line, boot, .. } => {
                 let text = clean::line(&text, LINE);
+                let rule = clean::line(&rule, LINE);
                 let hit = Happening::Console { rule, severity, text, line, boot };
                 self.attempt(attempt, at).add(at, hit);
             }

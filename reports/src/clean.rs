@@ -1,10 +1,12 @@
 //! Text from guests and tools, made fit for every report: no terminal escapes, no control
-//! characters, none that XML 1.0 forbids, and of bounded length.
+//! characters, none that XML 1.0 forbids, no secrets, and of bounded length.
 //!
 //! It is applied once, when a run is loaded, so that no view ever sees raw text. Whoever shows events
 //! as they happen applies [`line`] itself.
 
 use std::borrow::Cow;
+
+use crate::redact;
 
 /// The longest headline, in characters: what consumers of JUnit show in one line.
 pub(crate) const HEADLINE: usize = 200;
@@ -13,13 +15,15 @@ pub(crate) const LINE: usize = 1000;
 /// The longest detail, in bytes. Jenkins keeps 100,000 of a failed case, attempts included.
 pub(crate) const BLOCK: usize = 32 * 1024;
 
-/// One line of at most `max` characters; runs of white space become one space.
+/// One line of at most `max` characters, without [secrets](redact); runs of white space become one space.
 #[must_use]
 pub fn line(text: &str, max: usize) -> String {
     // A hostile text of many megabytes isn't worth cleaning beyond what can be shown.
     let head = &text[..boundary(text, max.saturating_mul(16))];
     let plain = plain(head);
-    let mut words = plain.split_whitespace();
+    // Before lines are joined and cut, so that a secret is known by its line and seen whole.
+    let redacted = redact::text(&plain);
+    let mut words = redacted.split_whitespace();
     let mut out = String::from(words.next().unwrap_or_default());
     for word in words {
         out.push(' ');
@@ -31,18 +35,27 @@ pub fn line(text: &str, max: usize) -> String {
     out.chars().take(max.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// Several lines of at most `max` bytes; the middle of a longer text is left out, and said so.
+/// Several lines of at most `max` bytes, without secrets; the middle of a longer text is left out, and said so.
 pub(crate) fn block(text: &str, max: usize) -> String {
     // Cleaned before it is cut, so that no escape sequence is torn by the cut.
     let text = plain(text.trim_end());
-    if text.len() <= max {
-        return text.into_owned();
+    // The cause tends to stand at the beginning, and what came of it at the end. Around the cut more is looked at than is
+    // kept, so that a secret which is torn by it is seen; but not all of many megabytes.
+    let (head, tail) = if text.len() <= 8 * max {
+        (redact::text(&text), Cow::default())
+    } else {
+        let head = &text[..boundary(&text, 4 * max)];
+        let tail = &text[boundary(&text, text.len() - 4 * max)..];
+        (redact::text(head), redact::text(tail))
+    };
+    if tail.is_empty() && head.len() <= max {
+        return head.into_owned();
     }
-    // The cause tends to stand at the beginning, and what came of it at the end.
-    let head = &text[..boundary(&text, max / 2)];
-    let tail = &text[boundary(&text, text.len() - max / 2)..];
-    let left_out = text.len() - head.len() - tail.len();
-    format!("{head}\n[… {left_out} bytes left out …]\n{tail}")
+    let end = if tail.is_empty() { &head } else { &tail };
+    let first = &head[..boundary(&head, max / 2)];
+    let last = &end[boundary(end, end.len().saturating_sub(max / 2))..];
+    let left_out = text.len().saturating_sub(first.len() + last.len());
+    format!("{first}\n[… {left_out} bytes left out …]\n{last}")
 }
 
 /// The last boundary between characters at or before this byte.
@@ -140,6 +153,25 @@ mod tests {
         assert_eq!(line("  two\n lines  ", 100), "two lines");
         assert_eq!(line("abcdef", 4), "abc…");
         assert_eq!(line(&" ".repeat(1000), 4), "…");
+    }
+
+    #[test]
+    fn secrets_are_seen_before_anything_is_cut() {
+        let token = format!("ghp_{}", "a1".repeat(20));
+        assert_eq!(line(&format!("push with {token}"), 20), "push with [redacted]");
+        assert_eq!(line("\x1b[1mpass\x1b[0mword=hunter2", 100), "password=[redacted]");
+        assert_eq!(
+            line("a: 1\n  password: two words\nb: 2", 100),
+            "a: 1 password: [redacted] b: 2"
+        );
+        // Short texts, texts that are cut, and texts that are too long to be looked at whole.
+        for fill in [0, 200, 500, 5000] {
+            let text = format!("{}{token} {}", "é".repeat(20), "x".repeat(fill));
+            let cut = block(&text, 100);
+            assert!(!cut.contains("ghp_") && cut.contains("[re"), "{fill}: {cut}");
+            let cut = block(&format!("{} {token}{}", "x".repeat(fill), "é".repeat(22)), 100);
+            assert!(!cut.contains("a1a1"), "{fill}: {cut}");
+        }
     }
 
     proptest! {

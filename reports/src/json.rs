@@ -1,26 +1,8 @@
 //! The JSON report, for programs.
 //!
-//! ```text
-//! { "version": 1,                    see FORMAT_VERSION; it grows when a reader would break
-//!   "run": "…", "created": "…Z",     the run's id; when it was planned
-//!   "runs": [ { run, dir, created, state, started, partition, seconds } … ]  if several were merged
-//!   "state": "ended" | "killed" | "running" | "interrupted", "signal": "SIGINT" (if interrupted)
-//!   "outcome": "all-passed" | …      the exit code in words, see Outcome
-//!   "started": { at, wheeltap, command, host } | null
-//!   "image": { name, digest, version, profile,
-//!              origin, signed_by, insecure (if it was fetched) },
-//!   "plan_digest": "…", "seed": 1 (if there is one)
-//!   "repeat": 100 (if each case was run so often on purpose)
-//!   "partition": "hash:2/3"          if the run does only a part of the plan
-//!   "seconds": 12.3, "counts": { planned, pass, flaky, fail, waived, infra, skip, not_run, elsewhere }
-//!   "cells": [ … ], "cases": [ … ]   as in plan.json; each case with what came of it
-//!   "waivers": [ { id, owner, tracker, expires, reason, state, cases, remark } … ]  if there are any
-//!   "notes": [ "…" ], "defects": [ "…" ] }
-//! ```
-//! A case has `scenario`, `cell`, `verdict`, `reason` (for `skip` and `not-run`), `waived` (with
-//! `id`, `owner`, `tracker`, `expires`, `reason`), `elsewhere` (`true` if another partition has it), `seconds` and `attempts`; an attempt has `number`, `dir`, `started`, `verdict`, `failure` (with `phase`,
-//! `class`, `kind`, `headline`, `detail`, `signature`), `seconds`, `timeline` and `evidence`. Durations are in
-//! seconds, times in UTC, paths relative to the run directory; of merged runs, to the attempt's `run_dir`. Keys may be added within a version.
+//! `docs/schemas/report.schema.json` describes it, and tests hold the one against the other. Durations are
+//! in seconds, times in UTC, paths relative to the run directory; of merged runs, to the attempt's
+//! `run_dir`. Keys may be added within a version.
 
 use std::path::Path;
 

@@ -5,7 +5,7 @@
 //! rendered from the result, so a run that was killed at any instant can still be reported.
 //!
 //! ```text
-//! Plan::write, EventLog::append ─▶ plan.json, events.jsonl ─▶ Run::load ─▶ render(Junit | Json | Text)
+//! Plan::write, EventLog::append ─▶ plan.json, events.jsonl ─▶ Run::load ─▶ render(Junit | Json | Markdown | Tap | Text)
 //! ```
 //!
 //! [`Run::merge`] makes one run of several, such as partitions of one plan.
@@ -22,11 +22,15 @@ pub mod history;
 mod json;
 mod junit;
 mod log;
+mod md;
 mod merge;
 mod outcome;
 mod plan;
+pub mod redact;
 mod run;
+mod schema;
 mod signature;
+mod tap;
 mod text;
 mod verdict;
 mod waivers;
@@ -37,10 +41,12 @@ pub use case::{Attempt, CaseResult, Happening, Moment};
 pub use clean::line as clean_line;
 pub use error::{Error, Result};
 pub use event::{CaseId, Event, Host, Image, Origin, Record};
+pub use junit::{JunitAttachments, JunitFlaky, JunitOptions, JunitOutput, render_junit};
 pub use log::EventLog;
 pub use outcome::{Counts, Outcome};
 pub use plan::{Cell, Plan, PlannedCase};
 pub use run::{Run, Started, State};
+pub use schema::Schema;
 pub use text::Paint;
 pub use verdict::{Failure, FailureClass, Phase, Severity, Verdict};
 pub use waivers::{Problem, WaiverState, WaiverStatus, WaiverUse, Waivers};
@@ -60,10 +66,14 @@ pub const JUNIT_FILE: &str = "junit.xml";
 /// A view of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// JUnit XML, for CI systems.
+    /// JUnit XML, for CI systems; with options by [`render_junit`].
     Junit,
     /// The JSON report, for programs.
     Json,
+    /// Markdown, for a comment or a job's summary; at most 65,535 bytes.
+    Markdown,
+    /// TAP 14, for whoever reads that.
+    Tap,
     /// The short summary, for people; plain or coloured.
     Text(Paint),
     /// The last line of that: outcome and counts.
@@ -78,6 +88,8 @@ pub fn render(run: &Run, format: Format) -> Result<String> {
     match format {
         Format::Junit => junit::render(run),
         Format::Json => json::render(run),
+        Format::Markdown => Ok(md::render(run)),
+        Format::Tap => Ok(tap::render(run)),
         Format::Text(paint) => Ok(text::render(run, paint)),
         Format::Summary(paint) => Ok(text::last_line(run, paint)),
     }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::clean::{self, LINE};
 use crate::{CaseId, Error, FORMAT_VERSION, Image, PLAN_FILE, Result, atomic};
 
 /// The list of cases a run promises to execute: `plan.json`.
@@ -129,11 +130,39 @@ impl Plan {
         Ok((plan, digest_of(&bytes)))
     }
 
+    /// Makes all text in it fit to be shown.
+    pub(crate) fn clean(&mut self) {
+        let Image { name, digest, version, profile, origin, signed_by, insecure: _ } =
+            &mut self.image;
+        let optional = origin.iter_mut().chain(signed_by);
+        for text in [&mut self.run, name, digest, version, profile].into_iter().chain(optional) {
+            *text = clean::line(text, LINE);
+        }
+        for Cell { name, platform, arch, firmware, variant } in &mut self.cells {
+            let optional = firmware.iter_mut().chain(variant);
+            for text in [name, platform, arch].into_iter().chain(optional) {
+                *text = clean::line(text, LINE);
+            }
+        }
+        self.cases.iter_mut().for_each(PlannedCase::clean);
+    }
+
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec_pretty(self)
             .expect("a plan is strings, numbers and lists, which JSON can always hold");
         bytes.push(b'\n');
         bytes
+    }
+}
+
+impl PlannedCase {
+    /// Makes all text in it fit to be shown.
+    pub(crate) fn clean(&mut self) {
+        let Self { id, summary, claims, tags, faults, skip } = self;
+        let lists = claims.iter_mut().chain(tags).chain(faults).chain(skip);
+        for text in [&mut id.scenario, &mut id.cell, summary].into_iter().chain(lists) {
+            *text = clean::line(text, LINE);
+        }
     }
 }
 

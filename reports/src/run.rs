@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::clean::{self, LINE};
+use crate::redact;
 use crate::{
     Attempt, CaseId, CaseResult, Counts, EVENTS_FILE, Error, Event, Host, Outcome, PLAN_FILE, Plan,
     Record, Result, Verdict, WAIVERS_FILE, WaiverStatus, Waivers, log,
@@ -57,8 +58,11 @@ pub struct Started {
     pub at: Timestamp,
     /// The version of wheeltap.
     pub wheeltap: String,
-    /// The command line, program first.
+    /// The command line, program first, without secrets.
     pub command: Vec<String>,
+    /// The same as it was given: to be run again, never to be shown.
+    #[serde(skip)]
+    pub asked: Vec<String>,
     /// Where it runs.
     pub host: Host,
 }
@@ -87,8 +91,8 @@ impl Run {
     /// The waivers in its directory (`waivers.toml`) are applied as of the day on which it began, so
     /// that a report says the same whenever it is made.
     ///
-    /// Text from guests and tools is cleaned on the way: no terminal escapes or control characters,
-    /// headlines of at most 200 characters, details of about 32 KiB with the middle left out.
+    /// Text is cleaned on the way, whoever it is from: no terminal escapes or control characters, no
+    /// [secrets](crate::redact), headlines of at most 200 characters, details of about 32 KiB with the middle left out.
     ///
     /// # Errors
     /// If the plan or the log can't be read or is damaged, or if they don't belong together. A log
@@ -146,7 +150,10 @@ impl Run {
             }
             run.apply(line + 1, record, &index)?;
         }
+        // Not before all events have found their cases.
+        run.plan.clean();
         for case in &mut run.cases {
+            case.planned.clean();
             case.settle(&run.state, run.partition.as_deref());
         }
         Ok(run)
@@ -199,13 +206,26 @@ impl Run {
                         found: self.plan_digest.clone(),
                     });
                 }
-                self.started = Some(Started { at, wheeltap, command, host });
+                let wheeltap = clean::line(&wheeltap, LINE);
+                let asked = command;
+                let command = redact::command(&asked);
+                let command = command.iter().map(|word| clean::line(word, LINE)).collect();
+                let host = Host {
+                    name: clean::line(&host.name, LINE),
+                    os: clean::line(&host.os, LINE),
+                    arch: clean::line(&host.arch, LINE),
+                    accelerator: clean::line(&host.accelerator, LINE),
+                    ..host
+                };
+                self.started = Some(Started { at, wheeltap, command, asked, host });
                 self.partition = partition.map(|partition| clean::line(&partition, LINE));
                 self.leave_to_others(line, selected)?;
             }
             Event::Note { text } => self.notes.push(clean::line(&text, LINE)),
             Event::HarnessDefect { text } => self.defects.push(clean::line(&text, LINE)),
-            Event::RunInterrupted { signal } => self.state = State::Interrupted { signal },
+            Event::RunInterrupted { signal } => {
+                self.state = State::Interrupted { signal: clean::line(&signal, LINE) };
+            }
             // An interrupted run ends too, and stays interrupted.
             Event::RunEnded { .. } if matches!(self.state, State::Interrupted { .. }) => {}
             Event::RunEnded { .. } => self.state = State::Ended,

@@ -141,7 +141,7 @@ fn grouped(out: &mut String, run: &Run, verdict: Verdict, paint: Paint) {
     }
 }
 
-fn troubles(run: &Run) -> impl Iterator<Item = (&CaseResult, &str)> {
+pub(crate) fn troubles(run: &Run) -> impl Iterator<Item = (&CaseResult, &str)> {
     run.cases.iter().flat_map(|case| {
         let moments = case.attempts.iter().flat_map(|attempt| &attempt.timeline);
         moments.filter_map(move |moment| match &moment.what {

@@ -39,6 +39,7 @@ pub(super) fn resume(args: &RunArgs, directory: &Path, verbose: u8) -> Result<Ex
     // Nor need it be told in the same way.
     (asked.quiet, asked.format) = (args.quiet, args.format);
     asked.junit.clone_from(&args.junit);
+    asked.junit_options.clone_from(&args.junit_options);
     carry_out(&asked, &Start::Resume { directory, only }, verbose)
 }
 
@@ -72,7 +73,7 @@ fn asked(run: &Run) -> Result<Asked, UserError> {
     let started = run.started.as_ref().ok_or_else(|| {
         UserError::usage(format!("{directory} was killed before it began; start it anew"))
     })?;
-    let command = Cli::try_parse_from(&started.command).map(|cli| cli.command);
+    let command = Cli::try_parse_from(&started.asked).map(|cli| cli.command);
     match command {
         // One that was resumed has the arguments that it began with.
         Ok(Command::Run(args)) => Ok(Asked { args, only: None }),

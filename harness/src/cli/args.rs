@@ -6,10 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use wheeltap_scenarios::updates::{UpdateServer, Version};
 
 mod image;
+mod report;
 
 pub(super) use self::image::{
     CreatePayloadArgs, DiffArgs, DiffFormat, ImageArgs, ImageCommand, PayloadCommand,
 };
+pub(super) use self::report::{FormatName, JunitArgs, ReportArgs, SchemaName};
 use super::history::HistoryArgs;
 use crate::{engine::Partition, settings::parse_duration};
 
@@ -39,7 +41,7 @@ pub(super) enum Command {
     List(ListArgs),
     /// Report on a run, also one that was killed, or on several runs of one plan as one.
     #[command(
-        after_help = "Example:\n  wheeltap report wheeltap-out/latest --format junit\n  wheeltap report shard-1 shard-2 shard-3 --waivers waivers.toml"
+        after_help = "Example:\n  wheeltap report wheeltap-out/latest --format junit\n  wheeltap report wheeltap-out/latest --format md >>\"$GITHUB_STEP_SUMMARY\"\n  wheeltap report shard-1 shard-2 shard-3 --waivers waivers.toml"
     )]
     Report(ReportArgs),
     /// Say what this host can run, and how to mend what it can't.
@@ -184,6 +186,8 @@ pub(super) struct RunArgs {
     /// Also write the JUnit report here.
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) junit_options: JunitArgs,
     /// Only say what goes wrong, and how it ended.
     #[arg(short, long)]
     pub(super) quiet: bool,
@@ -352,29 +356,6 @@ pub(super) struct ListArgs {
     /// As JSON.
     #[arg(long)]
     pub(super) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ReportArgs {
-    /// The run's directory; several runs of one plan, such as partitions, are merged.
-    #[arg(required = true)]
-    pub(super) run: Vec<PathBuf>,
-    /// In which form.
-    #[arg(long, value_enum, default_value = "text")]
-    pub(super) format: FormatName,
-    /// Accepted failures, in place of those that the run was judged by.
-    #[arg(long, value_name = "FILE")]
-    pub(super) waivers: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum FormatName {
-    /// For CI systems.
-    Junit,
-    /// For programs.
-    Json,
-    /// For people.
-    Text,
 }
 
 #[derive(Debug, Args)]

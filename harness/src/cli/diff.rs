@@ -2,9 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, Permissions},
+    fs,
     io::{self, Write as _},
-    os::unix::fs::PermissionsExt as _,
     path::Path,
 };
 
@@ -35,7 +34,7 @@ pub(super) fn diff(args: &DiffArgs) -> Result<ExitCode, UserError> {
     match &args.out {
         None => print(&text)?,
         Some(path) => {
-            write(path, &text).map_err(|error| {
+            out::file(path, &text).map_err(|error| {
                 UserError::infra(format!("{} can't be written: {error}", path.display()))
             })?;
             out::error_line(format_args!("{}: {}", path.display(), counts(&judgement)));
@@ -119,22 +118,6 @@ fn print(text: &str) -> Result<(), UserError> {
         }
         _ => Ok(()),
     }
-}
-
-/// Replaces a file, so that a reader sees the old one or the new one. What is no file, such as `/dev/stdout`, is written to.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-        return fs::write(path, text);
-    }
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    let mut file = tempfile::Builder::new()
-        .prefix(".wheeltap-")
-        // The umask applies, so the file is as readable as any other; the default is 0600.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(dir.unwrap_or(Path::new(".")))?;
-    file.write_all(text.as_bytes())?;
-    file.persist(path)?;
-    Ok(())
 }
 
 impl From<ListingError> for UserError {

@@ -5,8 +5,11 @@ use std::{
     env,
     ffi::OsString,
     fmt::Display,
+    fs::{self, Permissions},
     io::{self, IsTerminal, Write},
+    os::unix::fs::PermissionsExt,
     panic,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -27,6 +30,37 @@ pub(super) fn line(text: impl Display) {
 /// Prints text on standard output as it is.
 pub(super) fn text(text: impl Display) {
     let _ = write!(io::stdout(), "{text}");
+}
+
+/// Replaces a file, so that a reader sees the old one or the new one. What is no file, such as `/dev/stdout`, is written to.
+pub(super) fn file(path: &Path, text: &str) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        return fs::write(path, text);
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let mut file = tempfile::Builder::new()
+        .prefix(".wheeltap-")
+        // The umask applies, so the file is as readable as any other; the default is 0600.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(dir.unwrap_or(Path::new(".")))?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Where each part of a report goes that may have several: `junit.xml`, `junit-2.xml`, …
+pub(super) fn numbered(path: &Path, parts: Vec<String>) -> Vec<(PathBuf, String)> {
+    let numbered = |number: usize| {
+        let mut name = path.file_stem().unwrap_or_default().to_owned();
+        name.push(format!("-{number}"));
+        if let Some(extension) = path.extension() {
+            name.push(".");
+            name.push(extension);
+        }
+        path.with_file_name(name)
+    };
+    let name = |number| if number == 1 { path.to_owned() } else { numbered(number) };
+    (1..).map(name).zip(parts).collect()
 }
 
 /// Prints a line on standard error.
@@ -108,9 +142,19 @@ pub(super) fn is_dumb() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use test_case::test_case;
 
-    use super::{Paint, paint_with};
+    use super::{Paint, numbered, paint_with};
+
+    #[test_case("out/junit.xml", "out/junit-2.xml")]
+    #[test_case("TEST-a.b.xml", "TEST-a.b-2.xml")]
+    #[test_case("junit", "junit-2")]
+    fn parts_are_numbered(path: &str, second: &str) {
+        let parts = numbered(Path::new(path), vec!["one".to_owned(), "two".to_owned()]);
+        assert_eq!(parts, [(path.into(), "one".to_owned()), (second.into(), "two".to_owned())]);
+    }
 
     #[test_case(true, &[] => Paint::Colour; "a terminal")]
     #[test_case(false, &[] => Paint::Plain; "a file")]

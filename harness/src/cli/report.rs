@@ -2,29 +2,72 @@
 
 use std::io::{self, Write as _};
 
-use wheeltap_reports::{Format, Paint, Run, Waivers};
+use wheeltap_reports::{Format, JunitOptions, Paint, Run, Schema, Waivers};
 
-use super::args::{FormatName, ReportArgs};
+use super::{
+    args::{FormatName, ReportArgs, SchemaName},
+    out,
+};
 use crate::{ExitCode, UserError};
 
 pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, UserError> {
-    let run = load(args)?;
-    let format = match args.format {
-        FormatName::Junit => Format::Junit,
-        FormatName::Json => Format::Json,
-        FormatName::Text => Format::Text(Paint::Plain),
+    let is_junit = args.format == FormatName::Junit;
+    let junit = args.junit.options(is_junit, "add --format junit, or leave them out")?;
+    let parts = match args.schema {
+        Some(schema) => vec![schema_of(schema).text().to_owned()],
+        None => parts(args, &junit)?,
     };
-    let report = wheeltap_reports::render(&run, format)?;
-    match io::stdout().write_all(report.as_bytes()) {
-        // The reader has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        Err(error) => {
-            return Err(UserError::infra(format!("the report can't be written: {error}")));
+    match &args.out {
+        Some(path) => {
+            for (path, part) in out::numbered(path, parts) {
+                out::file(&path, &part).map_err(|error| {
+                    UserError::infra(format!("{} can't be written: {error}", path.display()))
+                })?;
+            }
         }
-        Ok(()) => {}
+        None => print(&parts)?,
     }
     // To report is what was asked for; the report says how the run ended.
     Ok(ExitCode::Passed)
+}
+
+/// The report, in as many parts as it needs.
+fn parts(args: &ReportArgs, junit: &JunitOptions) -> Result<Vec<String>, UserError> {
+    let run = load(args)?;
+    let render = |format| wheeltap_reports::render(&run, format).map(|report| vec![report]);
+    let parts = match args.format {
+        FormatName::Junit => wheeltap_reports::render_junit(&run, junit),
+        FormatName::Json => render(Format::Json),
+        FormatName::Text => render(Format::Text(Paint::Plain)),
+        FormatName::Md => render(Format::Markdown),
+        FormatName::Tap => render(Format::Tap),
+    };
+    Ok(parts?)
+}
+
+fn schema_of(name: SchemaName) -> Schema {
+    match name {
+        SchemaName::Report => Schema::Report,
+        SchemaName::Plan => Schema::Plan,
+        SchemaName::Event => Schema::Event,
+    }
+}
+
+fn print(parts: &[String]) -> Result<(), UserError> {
+    let [report] = parts else {
+        return Err(UserError::usage(format!(
+            "the report has {} files of at most --junit-max-bytes, and standard output is one; \
+             say where they go with --out FILE",
+            parts.len()
+        )));
+    };
+    match io::stdout().write_all(report.as_bytes()) {
+        // The reader has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(UserError::infra(format!("the report can't be written: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The run, or several as one. Waivers that are given take the place of those in the run directories.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs::File,
     io::{self, IsTerminal as _},
     path::Path,
     sync::Arc,
@@ -12,7 +12,7 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use wheeltap_platforms::{Accelerator, Firmware};
-use wheeltap_reports::{CaseId, Format, Run, Waivers};
+use wheeltap_reports::{CaseId, Format, JunitOptions, Run, Waivers};
 use wheeltap_scenarios::{Fault, Scenario, catalogue};
 
 use super::{
@@ -63,6 +63,8 @@ pub(super) fn carry_out(
         (false, 0) => Level::Normal,
         (false, _) => Level::Verbose,
     };
+    let junit =
+        args.junit_options.options(args.junit.is_some(), "say where it goes with --junit FILE")?;
     let selection = Selection {
         filters: args.select.filter.clone(),
         tags: args.select.tag.clone(),
@@ -150,7 +152,7 @@ pub(super) fn carry_out(
         Some(run) => run?,
         None => wheeltap_reports::write_all(&prepared.directory)?,
     };
-    finish(args, &settings, &run)
+    finish(args, &settings, &junit, &run)
 }
 
 /// The settings, with what the command line says in their place.
@@ -216,7 +218,12 @@ pub(super) async fn until_second_signal(
     }
 }
 
-fn finish(args: &RunArgs, settings: &Settings, run: &Run) -> Result<ExitCode, UserError> {
+fn finish(
+    args: &RunArgs,
+    settings: &Settings,
+    junit: &JunitOptions,
+    run: &Run,
+) -> Result<ExitCode, UserError> {
     let summary = |paint| {
         let format = if args.quiet { Format::Summary(paint) } else { Format::Text(paint) };
         wheeltap_reports::render(run, format)
@@ -233,8 +240,9 @@ fn finish(args: &RunArgs, settings: &Settings, run: &Run) -> Result<ExitCode, Us
         history::record(settings.history.as_deref(), run);
     }
     if let Some(file) = &args.junit {
-        let junit = wheeltap_reports::render(run, Format::Junit)?;
-        fs::write(file, junit).map_err(|error| unwritable(file, &error))?;
+        for (file, document) in out::numbered(file, wheeltap_reports::render_junit(run, junit)?) {
+            out::file(&file, &document).map_err(|error| unwritable(&file, &error))?;
+        }
     }
     Ok(ExitCode::from_outcome(run.outcome(), settings.flaky == Flaky::Fail))
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::scope::Place;
 use super::{Waiver, Waivers};
+use crate::clean::{self, LINE};
 use crate::{Attempt, CaseId, CaseResult, Failure, Run, Verdict};
 
 /// The waiver that covers a case.
@@ -211,10 +212,10 @@ impl Waiver {
     fn describe(&self) -> WaiverUse {
         WaiverUse {
             id: self.id.clone(),
-            owner: self.owner.clone(),
-            tracker: self.tracker.clone(),
+            owner: clean::line(&self.owner, LINE),
+            tracker: clean::line(&self.tracker, LINE),
             expires: self.expires,
-            reason: self.reason.clone(),
+            reason: clean::line(&self.reason, LINE),
         }
     }
 }

@@ -8,7 +8,7 @@ use quick_junit::Report;
 use test_case::test_case;
 use wheeltap_reports::{
     CaseId, EVENTS_FILE, Error, Event, EventLog, FailureClass, Format, Outcome, PLAN_FILE, Paint,
-    Phase, Run, State, Verdict, render,
+    Phase, Plan, Run, State, Verdict, render,
 };
 
 const A: (&str, &str) = ("boot.a", BIOS);
@@ -193,7 +193,8 @@ fn the_plans_digest_is_that_of_its_promise() {
     // What looks like one of the two keys elsewhere counts.
     fixture.plan.cases[0].summary = "\n  \"run\": it".into();
     let run = fixture.load();
-    assert_eq!(run.plan, fixture.plan);
+    assert_eq!(Plan::read(fixture.dir.path()).unwrap(), fixture.plan);
+    assert_eq!(run.plan.cases[0].summary, "\"run\": it", "what is shown has no lines");
     assert_eq!(run.plan_digest, fixture.plan.digest());
     assert_eq!(run.plan_digest, digest_by_hand(&fixture.dir.path().join(PLAN_FILE)));
 

@@ -6,10 +6,22 @@ mod fixture;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod junit;
+#[cfg(test)]
 mod loading;
+#[cfg(test)]
+mod markdown;
 #[cfg(test)]
 mod merging;
 #[cfg(test)]
+mod redaction;
+#[cfg(test)]
 mod reports;
+#[cfg(test)]
+mod schema;
+#[cfg(test)]
+mod tap;
 #[cfg(test)]
 mod waivers;

@@ -12,7 +12,8 @@ use wheeltap_reports::{
 
 const CASES: [(&str, &str); 5] =
     [("boot.a", UEFI), ("boot.b", BIOS), ("boot.c", UEFI), ("boot.d", BIOS), ("boot.e", UEFI)];
-const FORMATS: [Format; 3] = [Format::Junit, Format::Json, Format::Text(Paint::Plain)];
+const FORMATS: [Format; 5] =
+    [Format::Junit, Format::Json, Format::Text(Paint::Plain), Format::Markdown, Format::Tap];
 
 /// A run of the plan that starts in this minute of the hour, with a part of it or all.
 fn run(minute: u32, partition: Option<(&str, &[usize])>) -> Fixture {
@@ -75,7 +76,7 @@ fn merged_runs_in_every_report() {
     // Without the second partition.
     for (name, runs) in [("merged", vec![one, two, three]), ("merged_part", vec![one, three])] {
         let run = merge(&runs);
-        for (kind, format) in ["junit", "json", "text"].into_iter().zip(FORMATS) {
+        for (kind, format) in ["junit", "json", "text", "md", "tap"].into_iter().zip(FORMATS) {
             let mut report = render(&run, format).unwrap();
             for (number, fixture) in fixtures.iter().enumerate() {
                 let dir = fixture.dir.path().to_str().unwrap();
