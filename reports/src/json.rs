@@ -8,7 +8,8 @@
 //!   "outcome": "all-passed" | …      the exit code in words, see Outcome
 //!   "started": { at, wheeltap, command, host } | null
 //!   "image": { name, digest, version, profile,
-//!              origin, signed_by, insecure (if it was fetched) },
+//!              origin, signed_by, insecure (if it was fetched),
+//!              update: { version, digest } (what it is updated to, if that is known) },
 //!   "plan_digest": "…", "seed": 1 (if there is one)
 //!   "repeat": 100 (if each case was run so often on purpose)
 //!   "partition": "hash:2/3"          if the run does only a part of the plan

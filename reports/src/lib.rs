@@ -19,6 +19,7 @@ mod clean;
 mod error;
 mod event;
 pub mod history;
+mod in_toto;
 mod json;
 mod junit;
 mod log;
@@ -36,14 +37,15 @@ use std::path::Path;
 pub use case::{Attempt, CaseResult, Happening, Moment};
 pub use clean::line as clean_line;
 pub use error::{Error, Result};
-pub use event::{CaseId, Event, Host, Image, Origin, Record};
+pub use event::{CaseId, Event, Host, Image, Origin, Record, UpdateTarget};
+pub use in_toto::statement;
 pub use log::EventLog;
 pub use outcome::{Counts, Outcome};
 pub use plan::{Cell, Plan, PlannedCase};
 pub use run::{Run, Started, State};
 pub use text::Paint;
 pub use verdict::{Failure, FailureClass, Phase, Severity, Verdict};
-pub use waivers::{Problem, WaiverState, WaiverStatus, WaiverUse, Waivers};
+pub use waivers::{LimitWaiver, Problem, WaiverState, WaiverStatus, WaiverUse, Waivers};
 
 /// The version of `plan.json`, `events.jsonl` and the JSON report. A reader refuses newer ones.
 pub const FORMAT_VERSION: u32 = 1;
