@@ -19,6 +19,10 @@ pub enum ExitCode {
     Flaky,
     /// Nothing was selected, or less ran than was planned.
     Incomplete,
+    /// The gate decided: NO-GO.
+    NoGo,
+    /// The gate can't decide: something that it must know is missing.
+    Undecided,
     /// A defect of wheeltap.
     Defect,
     /// Ended by a signal.
@@ -36,6 +40,8 @@ impl ExitCode {
             Self::InfraFailure => 3,
             Self::Flaky => 4,
             Self::Incomplete => 5,
+            Self::NoGo => 20,
+            Self::Undecided => 21,
             Self::Defect => 70,
             Self::Interrupted => 130,
         }
@@ -78,6 +84,8 @@ mod tests {
             (ExitCode::InfraFailure, 3),
             (ExitCode::Flaky, 4),
             (ExitCode::Incomplete, 5),
+            (ExitCode::NoGo, 20),
+            (ExitCode::Undecided, 21),
             (ExitCode::Defect, 70),
             (ExitCode::Interrupted, 130),
         ];

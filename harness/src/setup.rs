@@ -25,7 +25,12 @@ use wheeltap_scenarios::{
     watch::{Rules, Source},
 };
 
-use crate::{UserError, published, settings::ImageSettings, states, updates::Preparation};
+use crate::{
+    UserError, published,
+    settings::ImageSettings,
+    states,
+    updates::{Preparation, target},
+};
 
 /// What the user named.
 #[derive(Clone, Debug)]
@@ -135,7 +140,7 @@ impl Setup {
         };
         let Login { user, key, public_key } = self.login(&profile)?;
         let published = image.as_ref().and_then(|image| image.published.as_ref());
-        let described = Image {
+        let mut described = Image {
             name: match &self.host {
                 Some(host) => host.address.to_string(),
                 None => self.image.clone(),
@@ -147,9 +152,11 @@ impl Setup {
             signed_by: published
                 .and_then(|about| Some(about.signature.as_ref()?.fingerprint.clone())),
             insecure: published.is_some_and(|about| about.insecure),
+            update: None,
         };
         let platform = self.platform()?;
         let updates = self.updates(image.as_ref(), &profile, abort, step)?;
+        described.update = target(&updates);
         let world = World {
             platform,
             profile,

@@ -12,6 +12,7 @@ use wheeltap_images::{
     BuildOptions, Cache, DEVELOPMENT_KEY, DEVELOPMENT_PUBLIC_KEY, Defect, Image,
     payload::SlotLayout,
 };
+use wheeltap_reports::UpdateTarget;
 use wheeltap_scenarios::{
     KeyPair, Payload, Signer, Targets, UpdateNeed, Updates, profile::Profile, updates::Version,
 };
@@ -70,12 +71,13 @@ impl Preparation<'_> {
             let path = cache.fetch(to, self.cancel, self.step)?;
             can_be_read(&path)?;
             let version = version_in(to);
-            return Ok(Payload { path, version, signer: Signer::Vendor });
+            return Ok(Payload { path, version, image: None, signer: Signer::Vendor });
         }
         let path = Path::new(to);
         if path.is_file() && is_payload(path)? {
             can_be_read(path)?;
-            return Ok(Payload { path: path.to_owned(), version: None, signer: Signer::Vendor });
+            let (path, signer) = (path.to_owned(), Signer::Vendor);
+            return Ok(Payload { path, version: None, image: None, signer });
         }
         if let Some(version) = to.strip_prefix("reference:") {
             cache.build(&BuildOptions::new(version), self.cancel, self.step)?;
@@ -123,8 +125,15 @@ impl Preparation<'_> {
             .map_err(|error| UserError::usage(error.to_string()))?;
         let path = cache.payload(image, layout, &[key], self.cancel, self.step)?;
         let version: Option<Version> = image.version.as_ref().and_then(|text| text.parse().ok());
-        Ok(Payload { path, version, signer: Signer::Us })
+        Ok(Payload { path, version, image: Some(image.digest.clone()), signer: Signer::Us })
     }
+}
+
+/// What a run's plan says about where updates lead to.
+pub(crate) fn target(updates: &Updates) -> Option<UpdateTarget> {
+    let Updates::Own(targets) = updates else { return None };
+    let version = targets.next.version.as_ref()?.to_string();
+    Some(UpdateTarget { version, digest: targets.next.image.clone() })
 }
 
 fn is_payload(path: &Path) -> Result<bool, UserError> {

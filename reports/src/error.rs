@@ -112,6 +112,16 @@ pub enum Error {
         source: serde_json::Error,
     },
 
+    /// The event log isn't what it was when the run ended.
+    #[error(
+        "{} is not as it was when the run ended: it was changed, or has lost lines, \
+         so this run can't be trusted", path.display()
+    )]
+    BrokenSeal {
+        /// The log.
+        path: PathBuf,
+    },
+
     /// The event log speaks about a case that the plan doesn't promise.
     #[error("{}, line {line}: the case {case} is not in plan.json", path.display())]
     NotPlanned {
@@ -181,6 +191,16 @@ pub enum Error {
         one: PathBuf,
         /// Another run's directory.
         other: PathBuf,
+    },
+
+    /// Nothing identifies the image.
+    #[error(
+        "{} says no digest of the image, as of a machine that existed before (--host); \
+         an attestation must say what it is about", dir.display()
+    )]
+    NoDigest {
+        /// The run's directory.
+        dir: PathBuf,
     },
 
     /// A serializer refused the data.

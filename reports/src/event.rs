@@ -274,6 +274,19 @@ pub struct Image {
     /// Whether it was fetched without checking who signed it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub insecure: bool,
+    /// What its machines are updated to by scenarios about updates, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdateTarget>,
+}
+
+/// What an image is updated to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateTarget {
+    /// The version that the update leads to.
+    pub version: String,
+    /// The sha256 of the image that the payload was made of, in hex; none if somebody else made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 fn is_false(flag: &bool) -> bool {

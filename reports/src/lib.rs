@@ -19,6 +19,7 @@ mod clean;
 mod error;
 mod event;
 pub mod history;
+mod in_toto;
 mod json;
 mod junit;
 mod log;
@@ -40,7 +41,8 @@ use std::path::Path;
 pub use case::{Attempt, CaseResult, Happening, Moment};
 pub use clean::line as clean_line;
 pub use error::{Error, Result};
-pub use event::{CaseId, Event, Host, Image, Origin, Record};
+pub use event::{CaseId, Event, Host, Image, Origin, Record, UpdateTarget};
+pub use in_toto::statement;
 pub use junit::{JunitAttachments, JunitFlaky, JunitOptions, JunitOutput, render_junit};
 pub use log::EventLog;
 pub use outcome::{Counts, Outcome};
@@ -49,7 +51,7 @@ pub use run::{Run, Started, State};
 pub use schema::Schema;
 pub use text::Paint;
 pub use verdict::{Failure, FailureClass, Phase, Severity, Verdict};
-pub use waivers::{Problem, WaiverState, WaiverStatus, WaiverUse, Waivers};
+pub use waivers::{LimitWaiver, Problem, WaiverState, WaiverStatus, WaiverUse, Waivers};
 
 /// The version of `plan.json`, `events.jsonl` and the JSON report. A reader refuses newer ones.
 pub const FORMAT_VERSION: u32 = 1;

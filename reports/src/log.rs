@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{Timestamp, Unit};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{EVENTS_FILE, Error, Event, Record, Result};
@@ -29,6 +30,8 @@ struct Inner {
     file: File,
     /// The length of what was written whole, in bytes.
     good: u64,
+    /// The digest of it so far.
+    hash: Sha256,
     /// Events that could not be written.
     lost: u64,
 }
@@ -50,7 +53,8 @@ impl EventLog {
         // Some network file systems have no locks; there a run that goes on looks like a killed one. A reader that is as
         // quick as we are holds it for no longer than it takes to ask.
         let _ = file.lock();
-        Ok(Self { path, inner: Mutex::new(Inner { file, good: 0, lost: 0 }), watcher: None })
+        let inner = Inner { file, good: 0, hash: Sha256::new(), lost: 0 };
+        Ok(Self { path, inner: Mutex::new(inner), watcher: None })
     }
 
     /// From now on `watcher` is told of every event, in the log's order; also of those that can't be
@@ -80,12 +84,16 @@ impl EventLog {
             .map_err(|source| Error::Read { path: path.clone(), source })?;
         let lines = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let mended = if serde_json::from_slice::<Record>(&bytes[lines..]).is_ok() {
-            file.write_all(b"\n").map(|()| bytes.len() + 1)
+            bytes.push(b'\n');
+            file.write_all(b"\n")
         } else {
-            file.set_len(lines as u64).map(|()| lines)
+            bytes.truncate(lines);
+            file.set_len(lines as u64)
         };
-        let good = mended.map_err(|source| Error::write(&path, source))? as u64;
-        Ok(Self { path, inner: Mutex::new(Inner { file, good, lost: 0 }), watcher: None })
+        mended.map_err(|source| Error::write(&path, source))?;
+        let hash = Sha256::new_with_prefix(&bytes);
+        let inner = Inner { file, good: bytes.len() as u64, hash, lost: 0 };
+        Ok(Self { path, inner: Mutex::new(inner), watcher: None })
     }
 
     /// Appends an event, stamped with the time of now in milliseconds.
@@ -115,10 +123,11 @@ impl EventLog {
 
     fn append_locked(&self, inner: &mut Inner, record: &Record) -> Result<()> {
         let result =
-            serde_json::to_vec(record).map_err(std::io::Error::from).and_then(|mut line| {
+            sealed(record, &inner.hash).map_err(std::io::Error::from).and_then(|mut line| {
                 line.push(b'\n');
                 inner.file.write_all(&line)?;
                 inner.good += line.len() as u64;
+                inner.hash.update(&line);
                 Ok(())
             });
         let Err(source) = result else { return Ok(()) };
@@ -149,6 +158,38 @@ impl fmt::Debug for EventLog {
     }
 }
 
+/// A record's line, without its newline. The end of a run is sealed: it has the sha256 of all lines before it as `log`, so
+/// that nobody has to trust a log that was damaged since, or lost a line.
+fn sealed(record: &Record, before: &Sha256) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Sealed<'a> {
+        #[serde(flatten)]
+        record: &'a Record,
+        log: String,
+    }
+
+    match record.event {
+        Event::RunEnded { .. } => {
+            let log = hex::encode(before.clone().finalize());
+            serde_json::to_vec(&Sealed { record, log })
+        }
+        _ => serde_json::to_vec(record),
+    }
+}
+
+/// The seal on the last line of a log, and whether it fits; none if that line has none.
+fn seal(bytes: &[u8]) -> Option<bool> {
+    #[derive(Deserialize)]
+    struct Sealed {
+        log: String,
+    }
+
+    let lines = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let start = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let Sealed { log } = serde_json::from_slice(&lines[start..]).ok()?;
+    Some(log == hex::encode(Sha256::digest(&bytes[..start])))
+}
+
 /// What a log holds.
 #[derive(Debug)]
 pub(crate) struct Read {
@@ -158,6 +199,8 @@ pub(crate) struct Read {
     pub(crate) live: bool,
     /// The sha256 of its bytes, in hex; empty if it isn't there.
     pub(crate) digest: String,
+    /// Whether its last line has a seal, which fits.
+    pub(crate) sealed: bool,
 }
 
 /// Reads the event log in a run directory. A log that isn't there is empty: the run was killed
@@ -174,14 +217,23 @@ pub(crate) fn read(dir: &Path) -> Result<Read> {
             live
         }
         Err(source) if source.kind() == ErrorKind::NotFound => {
-            return Ok(Read { records: Vec::new(), live: false, digest: String::new() });
+            let digest = String::new();
+            return Ok(Read { records: Vec::new(), live: false, digest, sealed: false });
         }
         Err(source) => return Err(cannot(source)),
     };
     let bytes = std::fs::read(&path).map_err(cannot)?;
     let digest = hex::encode(Sha256::digest(&bytes));
-    let records = parse(&bytes).map_err(|(line, source)| Error::BadEvent { path, line, source })?;
-    Ok(Read { records, live, digest })
+    let records = parse(&bytes).map_err(|(line, source)| Error::BadEvent {
+        path: path.clone(),
+        line,
+        source,
+    })?;
+    let sealed = seal(&bytes);
+    if sealed == Some(false) {
+        return Err(Error::BrokenSeal { path });
+    }
+    Ok(Read { records, live, digest, sealed: sealed.is_some() })
 }
 
 /// Parses a log. What follows the last newline was torn by a kill, and is left out unless it is
@@ -268,6 +320,39 @@ mod tests {
         let events: Vec<_> =
             read(dir.path()).unwrap().records.into_iter().map(|record| record.event).collect();
         assert_eq!(events, [note("one"), note("two")]);
+    }
+
+    #[test]
+    fn the_end_of_a_run_seals_what_was_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(crate::EVENTS_FILE);
+        let end = || Event::RunEnded { outcome: crate::Outcome::AllPassed };
+        let log = EventLog::create(dir.path()).unwrap();
+        log.append(note("one")).unwrap();
+        assert!(!read(dir.path()).unwrap().sealed, "it goes on");
+        log.append(end()).unwrap();
+        drop(log);
+        let good = std::fs::read_to_string(&path).unwrap();
+        assert!(read(dir.path()).unwrap().sealed);
+
+        let lines: Vec<_> = good.lines().collect();
+        for bad in [good.replace("one", "two"), lines[1..].join("\n"), lines[1].to_owned()] {
+            std::fs::write(&path, bad).unwrap();
+            let error = read(dir.path()).unwrap_err();
+            assert!(matches!(error, Error::BrokenSeal { .. }), "{error}");
+        }
+        // Whoever wrote it had no seals, or went on.
+        let without = good.split(",\"log\"").next().unwrap().to_owned() + "}\n";
+        std::fs::write(&path, without).unwrap();
+        assert!(!read(dir.path()).unwrap().sealed);
+
+        std::fs::write(&path, &good).unwrap();
+        let log = EventLog::resume(dir.path()).unwrap();
+        log.append(note("two")).unwrap();
+        assert!(!read(dir.path()).unwrap().sealed, "it goes on again");
+        log.append(end()).unwrap();
+        drop(log);
+        assert!(read(dir.path()).unwrap().sealed);
     }
 
     #[test]

@@ -91,6 +91,7 @@ fn assemble(parts: Vec<Arc<Run>>) -> Run {
         dir: first.dir.clone(),
         plan,
         plan_digest: first.plan_digest.clone(),
+        sealed: parts.iter().all(|part| part.sealed),
         log_digest: String::new(),
         partition: None,
         started: parts.iter().find_map(|part| part.started.clone()),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::clean::{self, LINE};
-use crate::{CaseId, Error, FORMAT_VERSION, Image, PLAN_FILE, Result, atomic};
+use crate::{CaseId, Error, FORMAT_VERSION, Image, PLAN_FILE, Result, UpdateTarget, atomic};
 
 /// The list of cases a run promises to execute: `plan.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,9 +132,12 @@ impl Plan {
 
     /// Makes all text in it fit to be shown.
     pub(crate) fn clean(&mut self) {
-        let Image { name, digest, version, profile, origin, signed_by, insecure: _ } =
+        let Image { name, digest, version, profile, origin, signed_by, insecure: _, update } =
             &mut self.image;
-        let optional = origin.iter_mut().chain(signed_by);
+        let target = update
+            .iter_mut()
+            .flat_map(|UpdateTarget { version, digest }| std::iter::once(version).chain(digest));
+        let optional = origin.iter_mut().chain(signed_by).chain(target);
         for text in [&mut self.run, name, digest, version, profile].into_iter().chain(optional) {
             *text = clean::line(text, LINE);
         }

@@ -43,6 +43,9 @@ pub struct Run {
     pub waivers: Vec<WaiverStatus>,
     /// From the first event to the last, in seconds; of merged runs the sum of all.
     pub seconds: f64,
+    /// Whether its event log ends with the digest of all that was before, which agrees. It hasn't one
+    /// as long as the run goes on, if it was killed, or if an older wheeltap wrote it.
+    pub sealed: bool,
     /// The sha256 of its event log, by which a copy is known.
     pub(crate) log_digest: String,
     /// The waivers in its directory.
@@ -136,6 +139,7 @@ impl Run {
             defects: Vec::new(),
             waivers: Vec::new(),
             seconds: 0.0,
+            sealed: log.sealed,
             log_digest: log.digest,
             own_waivers: None,
             parts: Vec::new(),

@@ -52,6 +52,8 @@ pub struct Payload {
     pub path: PathBuf,
     /// The version that it leads to, where that is known.
     pub version: Option<Version>,
+    /// The digest of the image that it was made of; none if it wasn't made here.
+    pub image: Option<String>,
     /// Who signed it.
     pub signer: Signer,
 }

@@ -5,9 +5,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wheeltap_scenarios::updates::{UpdateServer, Version};
 
+mod gate;
 mod image;
 mod report;
 
+pub(super) use self::gate::{GateArgs, GateCommand, ResultName, VerifyArgs};
 pub(super) use self::image::{
     CreatePayloadArgs, DiffArgs, DiffFormat, ImageArgs, ImageCommand, PayloadCommand,
 };
@@ -61,6 +63,18 @@ pub(super) enum Command {
         after_help = "Example:\n  wheeltap history\n  wheeltap history update.apply --image 'flatcar:*'"
     )]
     History(HistoryArgs),
+    /// Decide by a policy whether an image may leave: GO, GO WITH WAIVERS, NO-GO (exit code 20) or INCOMPLETE (21).
+    #[command(
+        after_help = "Example:\n  wheeltap gate --policy gate.toml --results runs/* --baseline last/* --waivers waivers.toml \\\n    --image-diff diff.json --key release.pem --out gate\n  wheeltap gate explain 'update.apply [qemu_uefi.amd64]' --gate gate",
+        args_conflicts_with_subcommands = true,
+        subcommand_negates_reqs = true
+    )]
+    Gate(Box<GateArgs>),
+    /// Check who signed an attestation, and what it is about.
+    #[command(
+        after_help = "Example:\n  wheeltap verify-attestation gate/gate.intoto.jsonl --key release.pub --subject flatcar.img --result warned"
+    )]
+    VerifyAttestation(VerifyArgs),
     /// Remove what runs left that were killed; never what a living one uses.
     #[command(after_help = "Example:\n  wheeltap gc --dry-run")]
     Gc(GcArgs),

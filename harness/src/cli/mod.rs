@@ -2,9 +2,11 @@
 
 mod again;
 mod args;
+mod attestation;
 mod console_scan;
 mod diff;
 mod doctor;
+mod gate;
 mod gc;
 mod history;
 mod image;
@@ -51,6 +53,8 @@ pub fn main() -> ExitCode {
         Command::Serve(command) => serve::serve(&command),
         Command::History(args) => history::history(&args),
         Command::Gc(args) => gc::gc(&args),
+        Command::Gate(args) => gate::gate(&args),
+        Command::VerifyAttestation(args) => attestation::verify(&args),
     };
     result.unwrap_or_else(|error| {
         let code = error.exit_code();

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 
+use wheeltap_attestation::{Envelope, SigningKey};
 use wheeltap_reports::{Format, JunitOptions, Paint, Run, Schema, Waivers};
 
 use super::{
@@ -11,6 +12,10 @@ use super::{
 use crate::{ExitCode, UserError};
 
 pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, UserError> {
+    if args.key.is_some() && args.format != FormatName::InToto {
+        let message = "only an attestation can be signed";
+        return Err(UserError::usage(message).with_help("give --format in-toto with --key"));
+    }
     let is_junit = args.format == FormatName::Junit;
     let junit = args.junit.options(is_junit, "add --format junit, or leave them out")?;
     let parts = match args.schema {
@@ -33,6 +38,8 @@ pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, UserError> {
 
 /// The report, in as many parts as it needs.
 fn parts(args: &ReportArgs, junit: &JunitOptions) -> Result<Vec<String>, UserError> {
+    // What is wrong with it is said before anything long is read.
+    let key = args.key.as_deref().map(SigningKey::load).transpose()?;
     let run = load(args)?;
     let render = |format| wheeltap_reports::render(&run, format).map(|report| vec![report]);
     let parts = match args.format {
@@ -41,6 +48,7 @@ fn parts(args: &ReportArgs, junit: &JunitOptions) -> Result<Vec<String>, UserErr
         FormatName::Text => render(Format::Text(Paint::Plain)),
         FormatName::Md => render(Format::Markdown),
         FormatName::Tap => render(Format::Tap),
+        FormatName::InToto => return Ok(vec![attested(&run, key)?]),
     };
     Ok(parts?)
 }
@@ -68,6 +76,15 @@ fn print(parts: &[String]) -> Result<(), UserError> {
         }
         _ => Ok(()),
     }
+}
+
+/// A statement about the image, signed if there is a key.
+fn attested(run: &Run, key: Option<SigningKey>) -> Result<String, UserError> {
+    let bytes = wheeltap_reports::statement(run)?.bytes();
+    Ok(match key {
+        Some(key) => Envelope::sign(&bytes, &[key]).line(),
+        None => String::from_utf8_lossy(&bytes).into_owned() + "\n",
+    })
 }
 
 /// The run, or several as one. Waivers that are given take the place of those in the run directories.

@@ -297,7 +297,9 @@ fn repeat(times: u32) -> Option<u32> {
 
 /// Why the plan of a run that goes on is another, if it is.
 fn difference(old: &Plan, new: &Plan) -> Option<String> {
-    if old.image != new.image {
+    // What it is updated to is part of what it had planned.
+    let image = Image { update: new.image.update.clone(), ..old.image.clone() };
+    if image != new.image {
         let name = |image: &Image| format!("{} {} ({})", image.name, image.version, image.digest);
         return Some(format!(
             "its image was {}, and is {} now",

@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::scope::Scope;
 use super::version::VersionRange;
-use super::{Matcher, Waiver, Waivers};
+use super::{LimitWaiver, Matcher, Waiver, WaiverUse, Waivers};
 use crate::clean::{self, LINE};
 use crate::{Error, Result, signature};
 
@@ -37,8 +37,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The keys of a waiver; the first seven must be there.
-const KEYS: [&str; 11] = [
+/// The keys of a waiver; the first seven must be there, or with `limit` those of [`LIMIT_KEYS`].
+const KEYS: [&str; 12] = [
     "id",
     "scenario",
     "signature",
@@ -50,7 +50,11 @@ const KEYS: [&str; 11] = [
     "arch",
     "channel",
     "version",
+    "limit",
 ];
+
+/// The keys of a waiver that is about a limit; all must be there.
+const LIMIT_KEYS: [&str; 6] = ["id", "limit", "owner", "tracker", "expires", "reason"];
 
 impl Waivers {
     /// Checks a file's text; `file` is its name in errors.
@@ -59,9 +63,9 @@ impl Waivers {
     /// [`Error::BadWaivers`] with everything that is wrong.
     pub fn parse(file: &str, text: &str) -> Result<Self> {
         let mut reader = Reader { file, text, problems: Vec::new() };
-        let waivers = reader.document();
+        let (waivers, limits) = reader.document();
         if reader.problems.is_empty() {
-            return Ok(Self { text: text.to_owned(), waivers });
+            return Ok(Self { text: text.to_owned(), waivers, limits });
         }
         reader.problems.sort_by_key(|problem| (problem.line, problem.column));
         Err(Error::BadWaivers { problems: reader.problems })
@@ -87,15 +91,15 @@ impl Reader<'_> {
         });
     }
 
-    fn document(&mut self) -> Vec<Waiver> {
+    fn document(&mut self) -> (Vec<Waiver>, Vec<LimitWaiver>) {
         let document = match DeTable::parse(self.text) {
             Ok(document) => document,
             Err(error) => {
                 self.problem(&error.span().unwrap_or_default(), error.message());
-                return Vec::new();
+                return (Vec::new(), Vec::new());
             }
         };
-        let mut waivers = Vec::new();
+        let (mut waivers, mut limits) = (Vec::new(), Vec::new());
         let mut ids = HashMap::new();
         for (key, value) in document.get_ref() {
             if key.get_ref() != "waiver" {
@@ -111,17 +115,67 @@ impl Reader<'_> {
                     self.problem(&table.span(), "each waiver begins with a line `[[waiver]]`");
                     continue;
                 };
-                let Some(waiver) = self.waiver(&table.span(), keys) else { continue };
+                let id = if keys.contains_key("limit") {
+                    let Some(limit) = self.limit(&table.span(), keys) else { continue };
+                    let id = limit.waiver.id.clone();
+                    limits.push(limit);
+                    id
+                } else {
+                    let Some(waiver) = self.waiver(&table.span(), keys) else { continue };
+                    let id = waiver.id.clone();
+                    waivers.push(waiver);
+                    id
+                };
                 let span = keys.get("id").map_or(table.span(), Spanned::span);
-                if ids.insert(waiver.id.clone(), ()).is_some() {
-                    let message =
-                        format!("another waiver has the id `{}`; ids are unique", waiver.id);
+                if ids.insert(id.clone(), ()).is_some() {
+                    let message = format!("another waiver has the id `{id}`; ids are unique");
                     self.problem(&span, message);
                 }
-                waivers.push(waiver);
             }
         }
-        waivers
+        (waivers, limits)
+    }
+
+    /// An accepted hit of a limit. It is named as it is: a glob would accept what nobody has seen.
+    fn limit(&mut self, span: &Range<usize>, keys: &DeTable<'_>) -> Option<LimitWaiver> {
+        let before = self.problems.len();
+        for key in keys.keys().filter(|key| !LIMIT_KEYS.contains(&&**key.get_ref())) {
+            if KEYS.contains(&&**key.get_ref()) {
+                let message = format!(
+                    "`{}` is about scenarios, and this waiver is about a limit; make it two",
+                    key.get_ref()
+                );
+                self.problem(&key.span(), message);
+            } else {
+                self.unknown_key(&key.span(), key.get_ref(), &LIMIT_KEYS);
+            }
+        }
+        self.missing(span, keys, &LIMIT_KEYS);
+        let id = self.field(keys, "id", Self::id);
+        let limit = self.field(keys, "limit", Self::limit_id);
+        let owner = self.field(keys, "owner", Self::line);
+        let tracker = self.field(keys, "tracker", Self::url);
+        let expires = self.field(keys, "expires", Self::date);
+        let reason = self.field(keys, "reason", Self::line);
+        if self.problems.len() > before {
+            return None;
+        }
+        let waiver = WaiverUse {
+            id: id?,
+            owner: owner?,
+            tracker: tracker?,
+            expires: expires?,
+            reason: reason?,
+        };
+        Some(LimitWaiver { limit: limit?, waiver })
+    }
+
+    fn missing(&mut self, span: &Range<usize>, keys: &DeTable<'_>, needed: &[&str]) {
+        let missing = needed.iter().filter(|key| !keys.contains_key(**key));
+        let missing: Vec<_> = missing.map(|key| format!("`{key}`")).collect();
+        if !missing.is_empty() {
+            self.problem(span, format!("this waiver lacks {}", missing.join(", ")));
+        }
     }
 
     fn waiver(&mut self, span: &Range<usize>, keys: &DeTable<'_>) -> Option<Waiver> {
@@ -131,11 +185,7 @@ impl Reader<'_> {
                 self.unknown_key(&key.span(), key.get_ref(), &KEYS);
             }
         }
-        let missing: Vec<_> = KEYS[..7].iter().filter(|key| !keys.contains_key(**key)).collect();
-        if !missing.is_empty() {
-            let missing: Vec<_> = missing.into_iter().map(|key| format!("`{key}`")).collect();
-            self.problem(span, format!("this waiver lacks {}", missing.join(", ")));
-        }
+        self.missing(span, keys, &KEYS[..7]);
         let id = self.field(keys, "id", Self::id);
         let scenario = self.field(keys, "scenario", Self::glob);
         let signature = self.field(keys, "signature", Self::matcher);
@@ -209,6 +259,21 @@ impl Reader<'_> {
         }
         let message =
             format!("the id `{id}` may have letters, digits and `._-#` only, such as `W-12`");
+        self.problem(&value.span(), message);
+        None
+    }
+
+    /// `RULE:SUBJECT`, as `wheeltap image diff` shows it.
+    fn limit_id(&mut self, value: &Value<'_>, key: &str) -> Option<String> {
+        let limit = self.line(value, key)?;
+        if limit
+            .split_once(':')
+            .is_some_and(|(rule, subject)| !rule.is_empty() && !subject.is_empty())
+        {
+            return Some(limit);
+        }
+        let message =
+            format!("`{limit}` is no id of a hit; give one such as `no-downgrade:openssl`");
         self.problem(&value.span(), message);
         None
     }

@@ -31,6 +31,16 @@ pub struct Waivers {
     /// The file as it was read, to be kept with the run.
     text: String,
     waivers: Vec<Waiver>,
+    limits: Vec<LimitWaiver>,
+}
+
+/// An accepted hit of a limit: something that changed between two images. It has nothing to say about runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitWaiver {
+    /// The hit's id, such as `no-downgrade:openssl`.
+    pub limit: String,
+    /// Who accepts it, until when and why.
+    pub waiver: WaiverUse,
 }
 
 /// An accepted failure.
@@ -75,11 +85,15 @@ impl Waivers {
         all: impl Iterator<Item = (&'a Path, &'a Self)>,
     ) -> Result<Option<Self>> {
         let mut seen: Vec<(&Path, &Waiver)> = Vec::new();
+        let mut limits: Vec<LimitWaiver> = Vec::new();
         let mut texts = Vec::new();
         for (dir, file) in all {
             if !texts.contains(&&*file.text) {
                 texts.push(&*file.text);
             }
+            limits.extend(
+                file.limits.iter().filter(|it| !limits.contains(it)).cloned().collect::<Vec<_>>(),
+            );
             for waiver in &file.waivers {
                 match seen.iter().find(|(_, other)| other.id == waiver.id) {
                     None => seen.push((dir, waiver)),
@@ -98,7 +112,14 @@ impl Waivers {
         Ok((!texts.is_empty()).then(|| Self {
             text: texts.join("\n"),
             waivers: seen.into_iter().map(|(_, waiver)| waiver.clone()).collect(),
+            limits,
         }))
+    }
+
+    /// The accepted hits of limits.
+    #[must_use]
+    pub fn limits(&self) -> &[LimitWaiver] {
+        &self.limits
     }
 
     /// Writes the file into a run's directory, where [`Run::load`](crate::Run::load) finds it.

@@ -36,6 +36,16 @@ fn a_good_file() {
     assert!(Waivers::parse("waivers.toml", "").unwrap().waivers.is_empty(), "none is allowed");
 }
 
+#[test]
+fn a_limit_can_be_accepted() {
+    let text = "[[waiver]]\nid = 'L-1'\nlimit = 'no-downgrade:openssl'\nowner = 'release team'\n\
+                tracker = 'https://example.org/1'\nexpires = 2026-03-31\nreason = 'known'\n";
+    let waivers = Waivers::parse("w.toml", &[GOOD, text].concat()).unwrap();
+    assert_eq!((waivers.waivers.len(), waivers.limits().len()), (2, 1));
+    let limit = &waivers.limits()[0];
+    assert_eq!((&*limit.limit, &*limit.waiver.id), ("no-downgrade:openssl", "L-1"));
+}
+
 /// Everything that is wrong with a file, one per line.
 fn problems(text: &str) -> String {
     match Waivers::parse("w.toml", text).unwrap_err() {
@@ -87,6 +97,13 @@ fn everything_that_is_wrong_is_said_with_its_place() {
     table("no date", &instead("expires", "expires = 'soon'"));
     table("no such date", &instead("expires", "expires = '2026-02-30'"));
     table("a time", &instead("expires", "expires = 2026-03-31T12:00:00Z"));
+    let limit = "[[waiver]]\nid = 'L-1'\nlimit = 'no-downgrade:openssl'\nowner = 'x'\n\
+                 tracker = 'https://example.org/1'\nexpires = 2026-03-31\nreason = 'x'\n";
+    table("a limit and a scenario", &[limit, "scenario = 'a'\n"].concat());
+    table("a limit and a slip of the pen", &[limit, "ownr = 'a'\n"].concat());
+    table("a limit that is none", &limit.replace("no-downgrade:openssl", "openssl"));
+    table("a limit without an owner", &limit.replace("owner = 'x'\n", ""));
+    table("a limit with the id of another", &format!("{limit}{limit}"));
     table("several at once", &instead("id", "idd = 'x'\nexpire = 1"));
     insta::assert_snapshot!(said);
 }
@@ -97,7 +114,7 @@ fn columns_are_characters() {
     assert_eq!(
         problems(&text).lines().next().unwrap(),
         "w.toml:12:1: unknown key `ü`; there are: id, scenario, signature, owner, tracker, expires, \
-         reason, platform, arch, channel, version"
+         reason, platform, arch, channel, version, limit"
     );
 }
 

@@ -2,9 +2,10 @@
 
 use crate::fixture::{BIOS, Fixture, UEFI, failure};
 use quick_junit::Report;
+use wheeltap_attestation::TestResult;
 use wheeltap_reports::{
-    CaseId, Event, FailureClass, Format, JUNIT_FILE, Origin, Outcome, Paint, Phase, Verdict,
-    write_all,
+    CaseId, Error, Event, FailureClass, Format, JUNIT_FILE, Origin, Outcome, Paint, Phase, Verdict,
+    statement, write_all,
 };
 
 /// Compares all views with their golden files, and demands that the XML can be read back.
@@ -25,6 +26,37 @@ fn all_pass() {
     run.start().pass(("boot.multi-user", UEFI)).pass(("boot.multi-user", BIOS));
     run.finish(Outcome::AllPassed);
     golden("all_pass", &run);
+}
+
+/// What passed is told from what was flaky, accepted, or not judged; skipped cases are nowhere.
+#[test]
+fn a_statement_for_those_who_verify() {
+    let cases =
+        ["a.passes", "b.flaky", "c.fails", "d.infra", "e.skipped"].map(|scenario| (scenario, BIOS));
+    let mut run = Fixture::new(&cases).skip("no TPM");
+    let result = |run: &Fixture| statement(&run.load()).unwrap().predicate.result;
+    let broken = || failure(FailureClass::Product, Phase::Check, "unit", "foo.service failed");
+    run.start().pass(cases[0]);
+    run.attempt(cases[1], 1, Some(broken())).attempt(cases[1], 2, None);
+    run.end(cases[1], Verdict::Flaky).fail(cases[2], broken());
+    run.fail(cases[3], failure(FailureClass::Infra, Phase::Provision, "quota", "no room"));
+    run.finish(Outcome::ProductFailure);
+    let bytes = statement(&run.load()).unwrap().bytes();
+    let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&value).unwrap());
+
+    let mut run = Fixture::new(&cases[..2]);
+    run.start().pass(cases[0]).attempt(cases[1], 1, Some(broken())).attempt(cases[1], 2, None);
+    assert_eq!(result(&run), TestResult::Failed, "it was killed");
+    run.end(cases[1], Verdict::Flaky).finish(Outcome::FlakyOnly);
+    assert_eq!(result(&run), TestResult::Warned);
+    let mut run = Fixture::new(&cases[..1]);
+    run.start().pass(cases[0]).finish(Outcome::AllPassed);
+    assert_eq!(result(&run), TestResult::Passed);
+    run.plan.image.digest.clear();
+    run.restart();
+    let error = statement(&run.load()).unwrap_err();
+    assert!(matches!(error, Error::NoDigest { .. }), "{error}");
 }
 
 /// Where an image was fetched and who vouches for it stands in every view.

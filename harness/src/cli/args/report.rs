@@ -21,8 +21,11 @@ pub(in crate::cli) struct ReportArgs {
     /// Accepted failures, in place of those that the run was judged by.
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) waivers: Option<PathBuf>,
+    /// Sign it: a private key in PEM, ed25519 or ECDSA over P-256; with `--format in-toto`.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) key: Option<PathBuf>,
     /// Print the JSON schema of what programs read, in place of a report.
-    #[arg(long, value_enum, value_name = "OF", conflicts_with_all = ["run", "format", "waivers"])]
+    #[arg(long, value_enum, value_name = "OF", conflicts_with_all = ["run", "format", "waivers", "key"])]
     pub(in crate::cli) schema: Option<SchemaName>,
     #[command(flatten)]
     pub(in crate::cli) junit: JunitArgs,
@@ -50,6 +53,8 @@ pub(in crate::cli) enum FormatName {
     Md,
     /// TAP 14.
     Tap,
+    /// A statement about the image for those who verify; with `--key` in a DSSE envelope.
+    InToto,
 }
 
 /// How JUnit is written, for consumers that read it differently.
