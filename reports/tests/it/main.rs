@@ -6,6 +6,8 @@ mod fixture;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod html;
+#[cfg(test)]
 mod loading;
 #[cfg(test)]
 mod merging;

@@ -1,19 +1,21 @@
 //! Every view of every kind of run, as golden files. `INSTA_UPDATE=always` renews them.
 
 use crate::fixture::{BIOS, Fixture, UEFI, failure};
+use crate::html;
 use quick_junit::Report;
 use wheeltap_reports::{
     CaseId, Event, FailureClass, Format, JUNIT_FILE, Origin, Outcome, Paint, Phase, Severity,
     Verdict, write_all,
 };
 
-/// Compares all three views with their golden files, and demands that the XML can be read back.
+/// Compares all views with their golden files, and demands that the XML can be read back.
 pub(crate) fn golden(name: &str, fixture: &Fixture) {
     let junit = fixture.render(Format::Junit);
     Report::deserialize_from_str(&junit).unwrap();
     insta::assert_snapshot!(format!("{name}.junit"), junit);
     insta::assert_snapshot!(format!("{name}.json"), fixture.render(Format::Json));
     insta::assert_snapshot!(format!("{name}.text"), fixture.render(Format::Text(Paint::Plain)));
+    insta::assert_snapshot!(format!("{name}.html"), html::golden(&fixture.load(), None));
 }
 
 #[test]
