@@ -2,6 +2,10 @@
 
 // The attribute tells clippy that helpers are test code as well.
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
+mod devtools;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod history;
