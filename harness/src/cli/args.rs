@@ -32,14 +32,16 @@ pub(super) enum Command {
     )]
     Run(Box<RunArgs>),
     /// Run again what did not pass in an earlier run, with the same arguments.
-    #[command(after_help = "Example:\n  wheeltap rerun wheeltap-out/latest --failed")]
+    #[command(
+        after_help = "Example:\n  wheeltap rerun wheeltap-out/latest --failed\n  wheeltap rerun wheeltap-out/latest boot.units --cell qemu_bios.amd64"
+    )]
     Rerun(RerunArgs),
     /// List scenarios, or faults.
     #[command(after_help = "Example:\n  wheeltap list 'reboot.*' --json")]
     List(ListArgs),
     /// Report on a run, also one that was killed, or on several runs of one plan as one.
     #[command(
-        after_help = "Example:\n  wheeltap report wheeltap-out/latest --format junit\n  wheeltap report shard-1 shard-2 shard-3 --waivers waivers.toml"
+        after_help = "Example:\n  wheeltap report wheeltap-out/latest --format junit\n  wheeltap report shard-1 shard-2 shard-3 --waivers waivers.toml\n  wheeltap report new --format html --baseline old --out report.html"
     )]
     Report(ReportArgs),
     /// Say what this host can run, and how to mend what it can't.
@@ -87,6 +89,11 @@ pub(super) struct RerunArgs {
     /// Only what was planned and did not run.
     #[arg(long)]
     pub(super) not_run: bool,
+    /// Only these, whatever came of them; names or globs.
+    pub(super) filter: Vec<String>,
+    /// Only in this cell, such as `qemu_bios.amd64`; a name or a glob.
+    #[arg(long, value_name = "CELL")]
+    pub(super) cell: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -365,12 +372,20 @@ pub(super) struct ReportArgs {
     /// Accepted failures, in place of those that the run was judged by.
     #[arg(long, value_name = "FILE")]
     pub(super) waivers: Option<PathBuf>,
+    /// An earlier run, of any plan, that `--format html` compares with.
+    #[arg(long, value_name = "RUN")]
+    pub(super) baseline: Option<PathBuf>,
+    /// Where the report goes; standard output if nothing is said.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum FormatName {
     /// For CI systems.
     Junit,
+    /// One page that needs nothing else, for a browser.
+    Html,
     /// For programs.
     Json,
     /// For people.

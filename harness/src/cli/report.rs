@@ -1,20 +1,53 @@
 //! `wheeltap report`.
 
-use std::io::{self, Write as _};
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::Path,
+};
 
-use wheeltap_reports::{Format, Paint, Run, Waivers};
+use wheeltap_reports::{
+    Format, Paint, Run, Waivers,
+    html::{self, HtmlOptions},
+};
 
-use super::args::{FormatName, ReportArgs};
+use super::{
+    args::{FormatName, ReportArgs},
+    run::unwritable,
+};
 use crate::{ExitCode, UserError};
 
 pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, UserError> {
+    if args.baseline.is_some() && args.format != FormatName::Html {
+        return Err(UserError::usage("--baseline is for --format html"));
+    }
     let run = load(args)?;
     let format = match args.format {
         FormatName::Junit => Format::Junit,
         FormatName::Json => Format::Json,
         FormatName::Text => Format::Text(Paint::Plain),
+        FormatName::Html => return write(args, &html(args, &run)?),
     };
-    let report = wheeltap_reports::render(&run, format)?;
+    write(args, &wheeltap_reports::render(&run, format)?)
+}
+
+fn html(args: &ReportArgs, run: &Run) -> Result<String, UserError> {
+    let baseline = args.baseline.as_deref().map(Run::load).transpose()?;
+    // Whoever reads standard output puts it where it likes, so no link could work from there.
+    let place = args.out.as_deref().map(|file| match file.parent() {
+        Some(directory) if directory.as_os_str().is_empty() => Path::new("."),
+        Some(directory) => directory,
+        None => file,
+    });
+    Ok(html::render(run, &HtmlOptions { baseline: baseline.as_ref(), place }))
+}
+
+/// To report is what was asked for; the report says how the run ended.
+fn write(args: &ReportArgs, report: &str) -> Result<ExitCode, UserError> {
+    if let Some(file) = &args.out {
+        fs::write(file, report).map_err(|error| unwritable(file, &error))?;
+        return Ok(ExitCode::Passed);
+    }
     match io::stdout().write_all(report.as_bytes()) {
         // The reader has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
@@ -23,7 +56,6 @@ pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, UserError> {
         }
         Ok(()) => {}
     }
-    // To report is what was asked for; the report says how the run ended.
     Ok(ExitCode::Passed)
 }
 
