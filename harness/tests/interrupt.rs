@@ -147,6 +147,9 @@ fn interrupted_by(signal: Signal, name: &str) {
     assert!(json.matches(r#""verdict": "not-run""#).count() >= 3, "{json}");
     let junit = fs::read_to_string(directory.path().join("wheeltap-out/latest/junit.xml")).unwrap();
     assert!(junit.contains("not-run"), "{junit}");
+    let page =
+        fs::read_to_string(directory.path().join("wheeltap-out/latest/report.html")).unwrap();
+    assert!(page.contains("<h1>Interrupted</h1>"), "{page}");
 }
 
 #[test]

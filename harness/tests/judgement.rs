@@ -276,6 +276,28 @@ fn what_did_not_pass_is_run_again() {
     assert!(text.contains("there is nothing to run again"), "{text}");
 }
 
+/// The command that the page gives for each failure.
+#[test]
+fn what_is_named_is_run_again_whatever_came_of_it() {
+    let Some(guest) = Guest::with(&["broken"]) else { return };
+    guest.run(&[LISTENERS, KEYS]);
+    let run = fs::canonicalize(guest.path().join("wheeltap-out/latest")).unwrap();
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    let command = format!("wheeltap rerun {} {LISTENERS} --cell external.", run.display());
+    assert!(page.contains(&command), "{page}");
+    let run = run.to_str().unwrap();
+    let (code, text) = told(&guest.wheeltap(&["rerun", run, KEYS, "--cell", "external.*"]));
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(guest.latest()["cases"].as_array().unwrap().len(), 1, "only what was named");
+    assert_eq!(guest.verdicts(KEYS), verdicts("pass", &["pass"]));
+    for nothing in [["rerun", run, "boot.release", "--cell=*"], ["rerun", run, KEYS, "--cell=qemu"]]
+    {
+        let (code, text) = told(&guest.wheeltap(&nothing));
+        assert_eq!(code, 2, "{text}");
+        assert!(text.contains("planned no such case"), "{text}");
+    }
+}
+
 #[test]
 fn parts_of_a_plan_make_the_whole() {
     let Some(guest) = Guest::with(&[]) else { return };

@@ -165,6 +165,35 @@ fn several_runs_are_one_in_any_order(format: &str) {
 }
 
 #[test]
+fn a_page_that_compares_with_an_earlier_run() {
+    let directory = workshop();
+    let args = ["shard-1", "--format", "html", "--baseline", "shard-2"];
+    let page = report(&directory, &args);
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("<h1>Product failure</h1>"));
+    assert!(page.contains("Against <b>run-2</b>"), "{page}");
+    let run = fs::canonicalize(directory.path().join("shard-1")).unwrap();
+    let command = format!("wheeltap rerun {} update.a --cell {CELL}", run.display());
+    assert!(page.contains(&command), "{page}");
+    // In the run's directory its evidence can be linked; on standard output it can't.
+    let console = run.join("cells/attempt-1/m1/console.log");
+    fs::create_dir_all(console.parent().unwrap()).unwrap();
+    fs::write(console, "the last words\n").unwrap();
+    let link = "href=\"./cells/attempt-1/m1/console.log\"";
+    assert!(!report(&directory, &args).contains(link));
+    assert_eq!(report(&directory, &[&args[..], &["--out", "shard-1/report.html"]].concat()), "");
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains(link) && page.contains("the last words"), "{page}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_said_to_be() {
+    let directory = workshop();
+    let output = wheeltap(directory.path(), &["report", "shard-1", "--out", "nonesuch/report"]);
+    assert!(said(&output).contains("nonesuch/report can't be written"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
 fn json_tells_what_was_merged_and_what_is_known() {
     let directory = workshop();
     let json = report(&directory, &["shard-1", "shard-2", "--format", "json"]);
@@ -269,6 +298,8 @@ fn schemas_are_printed(of: &str, title: &str) {
 #[test_case(&[], "<RUN>"; "nothing at all")]
 #[test_case(&["shard-1", "--waivers", "bad.toml"], "bad.toml:7:1: unknown key `traker`; did you mean `tracker`?"; "broken waivers")]
 #[test_case(&["shard-1", "--waivers", "nonesuch.toml"], "nonesuch.toml"; "no waivers")]
+#[test_case(&["shard-1", "--baseline", "shard-2"], "--baseline is for --format html"; "a baseline for a text")]
+#[test_case(&["shard-1", "--format", "html", "--baseline", "nonesuch"], "nonesuch is not a run directory"; "no baseline")]
 fn what_cannot_be_reported_is_said(args: &[&str], message: &str) {
     let directory = workshop();
     let other = directory.path().join("other");

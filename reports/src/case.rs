@@ -250,7 +250,7 @@ impl CaseResult {
 }
 
 impl Attempt {
-    fn new(number: u32, started: Timestamp) -> Self {
+    pub(crate) fn new(number: u32, started: Timestamp) -> Self {
         Self {
             number,
             run_dir: None,

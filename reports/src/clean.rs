@@ -64,7 +64,7 @@ fn boundary(text: &str, byte: usize) -> usize {
 }
 
 /// Removes escape sequences and characters that reports can't hold.
-fn plain(text: &str) -> Cow<'_, str> {
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|c| c != '\n' && is_bad(c)) {
         return Cow::Borrowed(text);
     }
@@ -88,7 +88,7 @@ fn plain(text: &str) -> Cow<'_, str> {
 
 /// Control characters, the two non-characters that XML 1.0 forbids, and those that turn the
 /// direction of text, with which a guest could make a line read differently from what it is.
-fn is_bad(c: char) -> bool {
+pub(crate) fn is_bad(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{fffe}' | '\u{ffff}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -5,7 +5,8 @@
 //! rendered from the result, so a run that was killed at any instant can still be reported.
 //!
 //! ```text
-//! Plan::write, EventLog::append ─▶ plan.json, events.jsonl ─▶ Run::load ─▶ render(Junit | Json | Markdown | Tap | Text)
+//! Plan::write, EventLog::append ─▶ plan.json, events.jsonl ─▶ Run::load ─▶ render(Junit | Json | Markdown | Tap | Text),
+//!                                                                           html::render, statement
 //! ```
 //!
 //! [`Run::merge`] makes one run of several, such as partitions of one plan.
@@ -19,6 +20,7 @@ mod clean;
 mod error;
 mod event;
 pub mod history;
+pub mod html;
 mod in_toto;
 mod json;
 mod junit;
@@ -64,6 +66,8 @@ pub const EVENTS_FILE: &str = "events.jsonl";
 pub const WAIVERS_FILE: &str = "waivers.toml";
 /// The JUnit report's file name in a run directory.
 pub const JUNIT_FILE: &str = "junit.xml";
+/// The HTML report's file name in a run directory.
+pub const HTML_FILE: &str = "report.html";
 
 /// A view of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,5 +111,16 @@ pub fn render(run: &Run, format: Format) -> Result<String> {
 pub fn write_all(dir: &Path) -> Result<Run> {
     let run = Run::load(dir)?;
     atomic::write(&dir.join(JUNIT_FILE), junit::render(&run)?.as_bytes())?;
+    Ok(run)
+}
+
+/// The same at a run's end, with what is too large to be written after every case (`report.html`).
+///
+/// # Errors
+/// As [`write_all`].
+pub fn write_last(dir: &Path) -> Result<Run> {
+    let run = write_all(dir)?;
+    let options = html::HtmlOptions { place: Some(dir), ..html::HtmlOptions::default() };
+    atomic::write(&dir.join(HTML_FILE), html::render(&run, &options).as_bytes())?;
     Ok(run)
 }

@@ -10,7 +10,7 @@ use super::{
     out,
     run::{Start, carry_out},
 };
-use crate::{ExitCode, UserError};
+use crate::{ExitCode, UserError, select::is_match};
 
 /// What a run was asked to do.
 struct Asked {
@@ -46,7 +46,7 @@ pub(super) fn resume(args: &RunArgs, directory: &Path, verbose: u8) -> Result<Ex
 /// `wheeltap rerun`.
 pub(super) fn rerun(args: &RerunArgs, verbose: u8) -> Result<ExitCode, UserError> {
     let run = Run::load(&args.run)?;
-    let wanted = chosen(&run, args);
+    let wanted = chosen(&run, args)?;
     if wanted.is_empty() {
         out::error_line(format_args!("{}: there is nothing to run again", args.run.display()));
         return Ok(ExitCode::Incomplete);
@@ -55,16 +55,29 @@ pub(super) fn rerun(args: &RerunArgs, verbose: u8) -> Result<ExitCode, UserError
     carry_out(&asked.args, &Start::Anew { only: Some(wanted) }, verbose)
 }
 
-/// The cases that are run again: without a choice all that did not pass.
-fn chosen(run: &Run, args: &RerunArgs) -> BTreeSet<CaseId> {
+/// The cases that are run again: without a choice all that did not pass, and of those that are named all.
+fn chosen(run: &Run, args: &RerunArgs) -> Result<BTreeSet<CaseId>, UserError> {
+    let is_named = !args.filter.is_empty() || args.cell.is_some();
     let any = !args.failed && !args.not_run;
     let wanted = |verdict: Verdict| match verdict {
         Verdict::Fail | Verdict::Infra => args.failed || any,
         Verdict::NotRun => args.not_run || any,
-        Verdict::Pass | Verdict::Flaky | Verdict::Skip => false,
+        Verdict::Pass | Verdict::Flaky | Verdict::Skip => is_named && any,
     };
-    let cases = run.cases.iter().filter(|case| wanted(case.verdict));
-    cases.map(|case| case.planned.id.clone()).collect()
+    let fits = |id: &CaseId| {
+        let filtered = args.filter.iter().any(|filter| is_match(filter, &id.scenario));
+        (args.filter.is_empty() || filtered)
+            && args.cell.as_ref().is_none_or(|cell| is_match(cell, &id.cell))
+    };
+    let named: Vec<_> = run.cases.iter().filter(|case| fits(&case.planned.id)).collect();
+    if is_named && named.is_empty() {
+        return Err(UserError::usage(format!(
+            "{} planned no such case; `wheeltap report` lists what it did",
+            args.run.display()
+        )));
+    }
+    let cases = named.into_iter().filter(|case| wanted(case.verdict));
+    Ok(cases.map(|case| case.planned.id.clone()).collect())
 }
 
 /// What a run was asked to do, by the command line that it wrote down.

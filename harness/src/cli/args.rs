@@ -36,14 +36,16 @@ pub(super) enum Command {
     )]
     Run(Box<RunArgs>),
     /// Run again what did not pass in an earlier run, with the same arguments.
-    #[command(after_help = "Example:\n  wheeltap rerun wheeltap-out/latest --failed")]
+    #[command(
+        after_help = "Example:\n  wheeltap rerun wheeltap-out/latest --failed\n  wheeltap rerun wheeltap-out/latest boot.units --cell qemu_bios.amd64"
+    )]
     Rerun(RerunArgs),
     /// List scenarios, or faults.
     #[command(after_help = "Example:\n  wheeltap list 'reboot.*' --json")]
     List(ListArgs),
     /// Report on a run, also one that was killed, or on several runs of one plan as one.
     #[command(
-        after_help = "Example:\n  wheeltap report wheeltap-out/latest --format junit\n  wheeltap report wheeltap-out/latest --format md >>\"$GITHUB_STEP_SUMMARY\"\n  wheeltap report shard-1 shard-2 shard-3 --waivers waivers.toml"
+        after_help = "Example:\n  wheeltap report wheeltap-out/latest --format junit\n  wheeltap report wheeltap-out/latest --format md >>\"$GITHUB_STEP_SUMMARY\"\n  wheeltap report shard-1 shard-2 shard-3 --waivers waivers.toml\n  wheeltap report new --format html --baseline old --out report.html"
     )]
     Report(ReportArgs),
     /// Say what this host can run, and how to mend what it can't.
@@ -103,6 +105,11 @@ pub(super) struct RerunArgs {
     /// Only what was planned and did not run.
     #[arg(long)]
     pub(super) not_run: bool,
+    /// Only these, whatever came of them; names or globs.
+    pub(super) filter: Vec<String>,
+    /// Only in this cell, such as `qemu_bios.amd64`; a name or a glob.
+    #[arg(long, value_name = "CELL")]
+    pub(super) cell: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,13 +1,20 @@
 //! `wheeltap report`.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    path::Path,
+};
 
 use wheeltap_attestation::{Envelope, SigningKey};
-use wheeltap_reports::{Format, JunitOptions, Paint, Run, Schema, Waivers};
+use wheeltap_reports::{
+    Format, JunitOptions, Paint, Run, Schema, Waivers,
+    html::{self, HtmlOptions},
+};
 
 use super::{
     args::{FormatName, ReportArgs, SchemaName},
     out,
+    run::unwritable,
 };
 use crate::{ExitCode, UserError};
 
@@ -15,6 +22,9 @@ pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, UserError> {
     if args.key.is_some() && args.format != FormatName::InToto {
         let message = "only an attestation can be signed";
         return Err(UserError::usage(message).with_help("give --format in-toto with --key"));
+    }
+    if args.baseline.is_some() && args.format != FormatName::Html {
+        return Err(UserError::usage("--baseline is for --format html"));
     }
     let is_junit = args.format == FormatName::Junit;
     let junit = args.junit.options(is_junit, "add --format junit, or leave them out")?;
@@ -25,14 +35,11 @@ pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, UserError> {
     match &args.out {
         Some(path) => {
             for (path, part) in out::numbered(path, parts) {
-                out::file(&path, &part).map_err(|error| {
-                    UserError::infra(format!("{} can't be written: {error}", path.display()))
-                })?;
+                out::file(&path, &part).map_err(|error| unwritable(&path, &error))?;
             }
         }
         None => print(&parts)?,
     }
-    // To report is what was asked for; the report says how the run ended.
     Ok(ExitCode::Passed)
 }
 
@@ -48,9 +55,21 @@ fn parts(args: &ReportArgs, junit: &JunitOptions) -> Result<Vec<String>, UserErr
         FormatName::Text => render(Format::Text(Paint::Plain)),
         FormatName::Md => render(Format::Markdown),
         FormatName::Tap => render(Format::Tap),
+        FormatName::Html => return Ok(vec![html(args, &run)?]),
         FormatName::InToto => return Ok(vec![attested(&run, key)?]),
     };
     Ok(parts?)
+}
+
+fn html(args: &ReportArgs, run: &Run) -> Result<String, UserError> {
+    let baseline = args.baseline.as_deref().map(Run::load).transpose()?;
+    // Whoever reads standard output puts it where it likes, so no link could work from there.
+    let place = args.out.as_deref().map(|file| match file.parent() {
+        Some(directory) if directory.as_os_str().is_empty() => Path::new("."),
+        Some(directory) => directory,
+        None => file,
+    });
+    Ok(html::render(run, &HtmlOptions { baseline: baseline.as_ref(), place }))
 }
 
 fn schema_of(name: SchemaName) -> Schema {

@@ -150,7 +150,7 @@ pub(super) fn carry_out(
     screen.finish();
     let run = match ended {
         Some(run) => run?,
-        None => wheeltap_reports::write_all(&prepared.directory)?,
+        None => wheeltap_reports::write_last(&prepared.directory)?,
     };
     finish(args, &settings, &junit, &run)
 }
@@ -266,7 +266,7 @@ impl From<ForkName> for ForkMode {
     }
 }
 
-fn unwritable(file: &Path, error: &io::Error) -> UserError {
+pub(super) fn unwritable(file: &Path, error: &io::Error) -> UserError {
     UserError::infra(format!("{} can't be written: {error}", file.display()))
 }
 

@@ -253,7 +253,7 @@ impl Engine {
         self.run_units(prepared, &runner).await;
         let outcome = wheeltap_reports::Run::load(&prepared.directory)?.outcome();
         append(&prepared.log, Event::RunEnded { outcome });
-        Ok(wheeltap_reports::write_all(&prepared.directory)?)
+        Ok(wheeltap_reports::write_last(&prepared.directory)?)
     }
 }
 

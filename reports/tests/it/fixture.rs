@@ -177,6 +177,14 @@ impl Fixture {
         log
     }
 
+    /// Leaves a file in the run directory, with the directories that lead to it.
+    pub(crate) fn leave(&self, file: &str, content: impl AsRef<[u8]>) -> &Self {
+        let path = self.dir.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+        self
+    }
+
     /// Writes plan and log.
     pub(crate) fn write(&self) -> &Self {
         self.plan.write(self.dir.path()).unwrap();

@@ -2,11 +2,17 @@
 
 // The attribute tells clippy that helpers are test code as well.
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
+mod devtools;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod html;
 #[cfg(test)]
 mod junit;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Every view of every kind of run, as golden files. `INSTA_UPDATE=always` renews them.
 
 use crate::fixture::{BIOS, Fixture, UEFI, failure};
+use crate::html;
 use quick_junit::Report;
 use wheeltap_attestation::TestResult;
 use wheeltap_reports::{
@@ -18,6 +19,7 @@ pub(crate) fn golden(name: &str, fixture: &Fixture) {
     insta::assert_snapshot!(format!("{name}.text"), fixture.render(Format::Text(Paint::Plain)));
     insta::assert_snapshot!(format!("{name}.md"), fixture.render(Format::Markdown));
     insta::assert_snapshot!(format!("{name}.tap"), fixture.render(Format::Tap));
+    insta::assert_snapshot!(format!("{name}.html"), html::golden(&fixture.load(), None));
 }
 
 #[test]

@@ -21,11 +21,14 @@ pub(in crate::cli) struct ReportArgs {
     /// Accepted failures, in place of those that the run was judged by.
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) waivers: Option<PathBuf>,
+    /// An earlier run, of any plan, that `--format html` compares with.
+    #[arg(long, value_name = "RUN")]
+    pub(in crate::cli) baseline: Option<PathBuf>,
     /// Sign it: a private key in PEM, ed25519 or ECDSA over P-256; with `--format in-toto`.
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) key: Option<PathBuf>,
     /// Print the JSON schema of what programs read, in place of a report.
-    #[arg(long, value_enum, value_name = "OF", conflicts_with_all = ["run", "format", "waivers", "key"])]
+    #[arg(long, value_enum, value_name = "OF", conflicts_with_all = ["run", "format", "waivers", "baseline", "key"])]
     pub(in crate::cli) schema: Option<SchemaName>,
     #[command(flatten)]
     pub(in crate::cli) junit: JunitArgs,
@@ -45,6 +48,8 @@ pub(in crate::cli) enum SchemaName {
 pub(in crate::cli) enum FormatName {
     /// For CI systems.
     Junit,
+    /// One page that needs nothing else, for a browser.
+    Html,
     /// For programs.
     Json,
     /// For people.

@@ -107,7 +107,7 @@ impl<'a> Boot<'a> {
         runtime.shutdown_timeout(ABORT_LIMIT);
         let run = match ended {
             Some(run) => run?,
-            None => wheeltap_reports::write_all(&prepared.directory)?,
+            None => wheeltap_reports::write_last(&prepared.directory)?,
         };
         Ok(Tried::Ran(Box::new(run)))
     }
