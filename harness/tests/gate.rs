@@ -78,7 +78,7 @@ fn run(dir: &Path, failure: Option<&str>) {
             name: "disk.img".into(),
             // Of the file that says `image`.
             digest: "6105d6cc76af400325e94d588ce511be5bfdbb73b437dc51eca43917d7a43e3d".into(),
-            version: "4000.0.0".into(),
+            version: "4081.2.0".into(),
             profile: "flatcar".into(),
             ..Image::default()
         },
@@ -245,6 +245,49 @@ fn the_documented_policy_can_be_printed_and_used() {
     expect(&gate(&dir, "good", &[]), 21, &["the policy requires a baseline"]);
 }
 
+/// What `wheeltap image diff` writes is what the gate reads. `tests/diff/` has two small releases.
+#[test]
+fn a_comparison_of_images_blocks_and_can_be_accepted() {
+    let dir = bench();
+    let releases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diff");
+    let compare = |old: &str, code: i32| {
+        let [old, new] = [old, "old"].map(|name| releases.join(name).display().to_string());
+        let args = ["image", "diff", &old, &new, "--format", "json", "--out", "diff.json"];
+        expect(&wheeltap(dir.path(), &args), code, &[]);
+    };
+    let more = "[image-diff]\nrequired = true\nrules = [\"no-downgrade\"]\n";
+    fs::write(dir.path().join("gate.toml"), [POLICY, more].concat()).unwrap();
+    expect(&gate(&dir, "good", &[]), 21, &["the policy requires a comparison of images"]);
+    let with = ["--image-diff", "diff.json"];
+    compare("old", 0);
+    expect(&gate(&dir, "good", &with), 0, &["GO"]);
+    // The way back: packages get older.
+    compare("new", 1);
+    expect(&gate(&dir, "good", &with), 20, &["blocks: no-downgrade:"]);
+
+    let json = fs::read(dir.path().join("gate/gate.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let blocking =
+        json["findings"].as_array().unwrap().iter().filter(|it| it["effect"] == "blocks");
+    let waivers: String = blocking
+        .zip(1..)
+        .map(|(finding, number)| {
+            assert_eq!(finding["rule"], "image-diff.limit");
+            format!(
+                "[[waiver]]\nid = \"L-{number}\"\nlimit = {}\nowner = \"QA\"\nexpires = 9999-12-31\n\
+                 tracker = \"https://example.org/1\"\nreason = \"rolled back\"\n",
+                finding["id"]
+            )
+        })
+        .collect();
+    fs::write(dir.path().join("waivers.toml"), &waivers).unwrap();
+    let more = [&with[..], &["--waivers", "waivers.toml"]].concat();
+    expect(&gate(&dir, "good", &more), 0, &["GO WITH WAIVERS", "accepted by L-1"]);
+    let all = fs::read_to_string(dir.path().join("diff.json")).unwrap();
+    fs::write(dir.path().join("diff.json"), &all[..all.len() / 2]).unwrap();
+    expect(&gate(&dir, "good", &more), 21, &["diff.json is damaged"]);
+}
+
 #[test]
 fn what_else_is_in_the_directory_stays() {
     let dir = bench();
@@ -291,7 +334,7 @@ fn a_decision_is_attested_and_verified() {
     };
     let key = ["--key", "key.pub"];
     let with = |more: &[&'static str]| [&key[..], more].concat();
-    let words = ["verified: PASSED", "disk.img 4000.0.0 sha256:6105", "gate.json verdict: GO"];
+    let words = ["verified: PASSED", "disk.img 4081.2.0 sha256:6105", "gate.json verdict: GO"];
     expect(&verify(file, &with(&["--subject", "disk.img", "--result", "passed"])), 0, &words);
     expect(&verify(file, &["--key", "other.pub"]), 1, &["hasn't signed it"]);
     expect(&verify(file, &with(&["--key", "other.pub"])), 1, &["hasn't signed it"]);

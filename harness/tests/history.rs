@@ -134,7 +134,8 @@ fn run_directory(directory: &Path, night: u32, version: &str, cases: &[(&str, &s
     let path = directory.join(format!("runs/{night}"));
     fs::create_dir_all(&path).unwrap();
     plan.write(&path).unwrap();
-    let line = |event| serde_json::to_string(&Record { at: created, event }).unwrap() + "\n";
+    let line =
+        |event| serde_json::to_string(&Record { at: created, event, log: None }).unwrap() + "\n";
     fs::write(path.join(EVENTS_FILE), events.into_iter().map(line).collect::<String>()).unwrap();
 }
 

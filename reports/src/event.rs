@@ -15,6 +15,10 @@ pub struct Record {
     /// What happened.
     #[serde(flatten)]
     pub event: Event,
+    /// The seal of a run's end: the sha256 in hex of all lines before this one, which only `run_ended` has. So nobody has to
+    /// trust a log that was damaged since, or lost a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
 }
 
 /// What happened.

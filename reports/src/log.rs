@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{Timestamp, Unit};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{EVENTS_FILE, Error, Event, Record, Result};
@@ -107,7 +106,9 @@ impl EventLog {
         // The time is read under the lock, so that times never go backwards within the file.
         let now = Timestamp::now();
         let at = now.round(Unit::Millisecond).unwrap_or(now);
-        let record = Record { at, event };
+        let is_end = matches!(event, Event::RunEnded { .. });
+        let log = is_end.then(|| hex::encode(inner.hash.clone().finalize()));
+        let record = Record { at, event, log };
         let result = self.append_locked(&mut inner, &record);
         if let Some(watcher) = &self.watcher {
             watcher(&record);
@@ -123,7 +124,7 @@ impl EventLog {
 
     fn append_locked(&self, inner: &mut Inner, record: &Record) -> Result<()> {
         let result =
-            sealed(record, &inner.hash).map_err(std::io::Error::from).and_then(|mut line| {
+            serde_json::to_vec(record).map_err(std::io::Error::from).and_then(|mut line| {
                 line.push(b'\n');
                 inner.file.write_all(&line)?;
                 inner.good += line.len() as u64;
@@ -158,36 +159,12 @@ impl fmt::Debug for EventLog {
     }
 }
 
-/// A record's line, without its newline. The end of a run is sealed: it has the sha256 of all lines before it as `log`, so
-/// that nobody has to trust a log that was damaged since, or lost a line.
-fn sealed(record: &Record, before: &Sha256) -> serde_json::Result<Vec<u8>> {
-    #[derive(Serialize)]
-    struct Sealed<'a> {
-        #[serde(flatten)]
-        record: &'a Record,
-        log: String,
-    }
-
-    match record.event {
-        Event::RunEnded { .. } => {
-            let log = hex::encode(before.clone().finalize());
-            serde_json::to_vec(&Sealed { record, log })
-        }
-        _ => serde_json::to_vec(record),
-    }
-}
-
-/// The seal on the last line of a log, and whether it fits; none if that line has none.
-fn seal(bytes: &[u8]) -> Option<bool> {
-    #[derive(Deserialize)]
-    struct Sealed {
-        log: String,
-    }
-
+/// Whether the seal on the last line of a log fits; none if that line has none.
+fn seal(bytes: &[u8], records: &[Record]) -> Option<bool> {
+    let log = records.last()?.log.as_ref()?;
     let lines = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let start = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let Sealed { log } = serde_json::from_slice(&lines[start..]).ok()?;
-    Some(log == hex::encode(Sha256::digest(&bytes[..start])))
+    Some(*log == hex::encode(Sha256::digest(&bytes[..start])))
 }
 
 /// What a log holds.
@@ -229,7 +206,7 @@ pub(crate) fn read(dir: &Path) -> Result<Read> {
         line,
         source,
     })?;
-    let sealed = seal(&bytes);
+    let sealed = seal(&bytes, &records);
     if sealed == Some(false) {
         return Err(Error::BrokenSeal { path });
     }

@@ -190,7 +190,7 @@ impl Run {
     fn apply(
         &mut self,
         line: usize,
-        Record { at, event }: Record,
+        Record { at, event, .. }: Record,
         index: &HashMap<CaseId, usize>,
     ) -> Result<()> {
         if let Some(id) = event.case() {

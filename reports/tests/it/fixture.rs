@@ -170,7 +170,7 @@ impl Fixture {
         let mut log = String::new();
         for event in &self.events {
             at += SignedDuration::from_millis(500);
-            let record = Record { at, event: event.clone() };
+            let record = Record { at, event: event.clone(), log: None };
             log += &serde_json::to_string(&record).unwrap();
             log.push('\n');
         }

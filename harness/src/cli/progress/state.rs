@@ -79,7 +79,7 @@ impl State {
     }
 
     /// Takes in an event, and gives what it makes worth saying.
-    pub(super) fn apply(&mut self, Record { at, event }: &Record) -> Vec<Line> {
+    pub(super) fn apply(&mut self, Record { at, event, .. }: &Record) -> Vec<Line> {
         let line = match event {
             Event::RunStarted { .. } | Event::RunResumed { .. } => {
                 self.started = Some(*at);

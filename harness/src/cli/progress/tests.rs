@@ -85,7 +85,7 @@ impl Story {
     }
 
     fn event(&mut self, event: Event) {
-        self.lines.extend(self.state.apply(&Record { at: self.now, event }));
+        self.lines.extend(self.state.apply(&Record { at: self.now, event, log: None }));
     }
 
     fn after(&mut self, seconds: f64) -> &mut Self {

@@ -4,7 +4,7 @@ use serde_json::json;
 use test_case::test_case;
 use wheeltap_gate::{Decision, Effect, Verdict};
 
-use crate::fixture::{BIOS, Setup, Spec, UEFI, WAIVERS, What, diff, set};
+use crate::fixture::{BIOS, Setup, Spec, UEFI, WAIVERS, What, diff, judge, set};
 
 /// The rules that have this effect.
 fn rules(decision: &Decision, effect: Effect) -> Vec<&str> {
@@ -86,6 +86,13 @@ fn blocks(rule: &str, change: Change) {
     it.results[0].selected = Some(vec![0, 1, 3]);
     it.set("update.apply", UEFI, What::NotRun);
 }; "a partition alone")]
+#[test_case("cell.verdict", |it| {
+    it.results[0].cases.push(("boot.tpm", UEFI, What::Skip));
+    it.policy.push_str("[verdicts]\nskip = \"incomplete\"\n");
+}; "a case that was skipped where that matters")]
+#[test_case("results.damaged", |it| {
+    it.results[0].cases.push(("boot.a", UEFI, What::Pass));
+}; "a plan with a case twice")]
 #[test_case("cell.missing", |it| {
     it.policy.push_str("[[cell]]\nname = \"aws.arm64\"\nowner = \"x\"\nscenarios = [\"boot.a\"]\n");
 }; "a required cell without results")]
@@ -115,6 +122,7 @@ fn blocks(rule: &str, change: Change) {
 }; "a case in two plans")]
 #[test_case("baseline.missing", |it| it.baseline.clear(); "no baseline")]
 #[test_case("baseline.state", |it| it.baseline[0].end = None; "a baseline that was killed")]
+#[test_case("baseline.identity", |it| it.baseline[0].image.digest = "40".repeat(32); "the image itself as the baseline")]
 #[test_case("baseline.open", |it| set(&mut it.baseline[0], "boot.b", UEFI, What::Infra); "a baseline that was not judged")]
 #[test_case("baseline.runs", |it| change(it, "[baseline]", "[baseline]\nruns = 2"); "fewer runs in the baseline")]
 #[test_case("baseline.scenarios", |it| {
@@ -165,6 +173,28 @@ fn is_accepted(change: Change) {
     change(&mut setup);
     let decision = setup.decide();
     assert_eq!(decision.verdict, Verdict::GoWithWaivers, "{:#?}", decision.findings);
+}
+
+/// A log that lost a line, or has another one, isn't what the run wrote.
+#[test]
+fn a_log_that_was_changed_is_named() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let mut setup = Setup::good();
+    setup.set("boot.a", UEFI, What::Fail("panic"));
+    let sources = setup.write(dir.path());
+    let log = dir.path().join("new/events.jsonl");
+    let good = std::fs::read_to_string(&log).unwrap();
+    let without = good.lines().filter(|line| !line.contains("panic"));
+    let without: String = without.map(|line| format!("{line}\n")).collect();
+    for bad in [without, good.replace("\"fail\"", "\"pass\"")] {
+        assert_ne!(bad, good);
+        std::fs::write(&log, bad).unwrap();
+        let decision = judge(&sources, dir.path());
+        assert_eq!(decision.verdict, Verdict::Incomplete);
+        let finding = decision.with(Effect::Incomplete).find(|it| it.rule == "results.damaged");
+        let finding = finding.unwrap();
+        assert!(finding.text.contains("new/events.jsonl is not as it was"), "{}", finding.text);
+    }
 }
 
 /// What isn't required can't block: it is only said.
