@@ -1,0 +1,322 @@
+//! YAML with positions, as Go's yaml.v3 sees it: its parser is a port of libyaml, and so is the one used here.
+//!
+//! Everything is bounded: the text, its nodes, how deep they are nested, and how many there are once aliases are followed
+//! (the last by whoever follows them).
+
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader},
+};
+
+use libyaml_safer::{Error, ErrorKind, Event, EventData, Mark, Parser, ScalarStyle};
+
+use crate::path::{Path, Position, Segment};
+
+/// The largest text, in bytes. Ignition configs are below a few MiB: they have to get through metadata services.
+pub const MAX_BYTES: usize = 16 << 20;
+/// The most nodes, also after aliases are followed.
+pub(crate) const MAX_NODES: usize = 1_000_000;
+/// The deepest nesting. Butane needs 9.
+const MAX_DEPTH: usize = 100;
+
+/// A document, or nothing.
+#[derive(Debug)]
+pub(crate) struct Document {
+    nodes: Vec<Node>,
+    root: Option<Id>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Id(usize);
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) at: Position,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Scalar(Scalar),
+    List(Vec<Id>),
+    Map(Map),
+    /// To a node that was named before.
+    Alias {
+        name: String,
+        to: Id,
+    },
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Map {
+    pub(crate) entries: Vec<(Id, Id)>,
+    /// Which entry a key means.
+    by_key: HashMap<String, usize>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Scalar {
+    pub(crate) text: String,
+    /// As in `!!int`, short.
+    pub(crate) tag: Option<String>,
+    /// Neither quoted nor a block.
+    pub(crate) plain: bool,
+}
+
+/// Why a text is no YAML.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) at: Option<Position>,
+    pub(crate) message: String,
+}
+
+impl Problem {
+    fn new(at: Option<Position>, message: impl Into<String>) -> Self {
+        Self { at, message: message.into() }
+    }
+}
+
+impl Document {
+    /// The first document of a text; what follows isn't looked at.
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+        // Small, so that no more than the first document and a little is looked at.
+        let mut reader = BufReader::with_capacity(512, text.as_bytes());
+        let mut parser = Parser::new();
+        parser.set_input(&mut reader as &mut dyn BufRead);
+        let mut builder = Builder::new(text);
+        loop {
+            let event = parser.parse().map_err(|error| problem(text, &error))?;
+            match event.data {
+                EventData::StreamStart { .. } | EventData::DocumentStart { .. } => {}
+                EventData::StreamEnd | EventData::DocumentEnd { .. } => break,
+                _ => builder.add(event)?,
+            }
+        }
+        Ok(Self { nodes: builder.nodes, root: builder.root })
+    }
+
+    pub(crate) fn root(&self) -> Option<Id> {
+        self.root
+    }
+
+    pub(crate) fn node(&self, id: Id) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    /// What is at a path, or the deepest that there is on the way. Aliases aren't followed.
+    fn deepest<'a>(&self, path: &'a [Segment]) -> Option<(Id, &'a [Segment])> {
+        let mut id = self.root?;
+        let mut rest = path;
+        while let Some((first, deeper)) = rest.split_first() {
+            let child = match (&self.node(id).kind, first) {
+                (Kind::Map(map), Segment::Key(key)) => {
+                    map.by_key.get(key.as_ref()).map(|&entry| map.entries[entry].1)
+                }
+                (Kind::List(items), Segment::Index(index)) => items.get(*index).copied(),
+                _ => None,
+            };
+            let Some(child) = child else { break };
+            (id, rest) = (child, deeper);
+        }
+        Some((id, rest))
+    }
+
+    /// What is exactly at a path.
+    pub(crate) fn at(&self, path: &Path) -> Option<Id> {
+        self.deepest(path.segments()).filter(|(_, rest)| rest.is_empty()).map(|(id, _)| id)
+    }
+
+    /// Where a path is in the text, or the deepest part of it that is there.
+    pub(crate) fn locate(&self, path: &Path) -> Position {
+        self.deepest(path.segments()).map_or(Position::START, |(id, _)| self.node(id).at)
+    }
+
+    /// Where the last key of a path is; without it, the deepest part.
+    pub(crate) fn locate_key(&self, path: &Path) -> Position {
+        if let Some((Segment::Key(key), parent)) = path.segments().split_last()
+            && let Some((id, [])) = self.deepest(parent)
+            && let Kind::Map(map) = &self.node(id).kind
+            && let Some(&entry) = map.by_key.get(key.as_ref())
+        {
+            return self.node(map.entries[entry].0).at;
+        }
+        self.locate(path)
+    }
+}
+
+struct Builder<'a> {
+    text: &'a str,
+    /// Byte offsets of the characters, if any are needed.
+    offsets: Option<Vec<usize>>,
+    nodes: Vec<Node>,
+    root: Option<Id>,
+    /// Those that are not at their end yet; a map with the key that waits for its value.
+    open: Vec<(Id, Option<Id>)>,
+    anchors: HashMap<String, Id>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(text: &'a str) -> Self {
+        // Go's yaml doesn't know this escape of JSON's, which libyaml has learnt.
+        let offsets = text.contains("\\/").then(|| {
+            let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+            text.char_indices().map(|(offset, _)| offset).chain([text.len()]).collect()
+        });
+        Self {
+            text: text.strip_prefix('\u{feff}').unwrap_or(text),
+            offsets,
+            nodes: Vec::new(),
+            root: None,
+            open: Vec::new(),
+            anchors: HashMap::new(),
+        }
+    }
+
+    fn add(&mut self, event: Event) -> Result<(), Problem> {
+        let at = position(event.start_mark);
+        let (kind, anchor) = match event.data {
+            EventData::Scalar { anchor, tag, value, style, .. } => {
+                if style == ScalarStyle::DoubleQuoted {
+                    self.refuse_slash_escape(event.start_mark, event.end_mark)?;
+                }
+                let plain = style == ScalarStyle::Plain;
+                (Kind::Scalar(Scalar { text: value, tag: tag.map(short), plain }), anchor)
+            }
+            EventData::SequenceStart { anchor, .. } => (Kind::List(Vec::new()), anchor),
+            EventData::MappingStart { anchor, .. } => (Kind::Map(Map::default()), anchor),
+            EventData::Alias { anchor } => {
+                let to = *self.anchors.get(&anchor).ok_or_else(|| {
+                    Problem::new(Some(at), format!("unknown anchor '{anchor}' referenced"))
+                })?;
+                (Kind::Alias { name: anchor, to }, None)
+            }
+            EventData::SequenceEnd | EventData::MappingEnd => {
+                if let Some((id, _)) = self.open.pop() {
+                    self.close(id);
+                }
+                return Ok(());
+            }
+            EventData::StreamStart { .. }
+            | EventData::StreamEnd
+            | EventData::DocumentStart { .. }
+            | EventData::DocumentEnd { .. } => return Ok(()),
+        };
+        if self.nodes.len() == MAX_NODES {
+            return Err(Problem::new(
+                Some(at),
+                format!("there are more than {MAX_NODES} values; this is no config"),
+            ));
+        }
+        let id = Id(self.nodes.len());
+        let opens = matches!(kind, Kind::List(_) | Kind::Map(_));
+        self.nodes.push(Node { at, kind });
+        self.attach(id);
+        if let Some(anchor) = anchor {
+            self.anchors.insert(anchor, id);
+        }
+        if opens {
+            if self.open.len() == MAX_DEPTH {
+                return Err(Problem::new(
+                    Some(at),
+                    format!("values are nested more than {MAX_DEPTH} deep; this is no config"),
+                ));
+            }
+            self.open.push((id, None));
+        }
+        Ok(())
+    }
+
+    /// Puts a node into the one that is open.
+    fn attach(&mut self, id: Id) {
+        let Some((parent, key)) = self.open.last_mut() else {
+            self.root = Some(id);
+            return;
+        };
+        match &mut self.nodes[parent.0].kind {
+            Kind::List(items) => items.push(id),
+            Kind::Map(map) => match key.take() {
+                Some(key) => map.entries.push((key, id)),
+                None => *key = Some(id),
+            },
+            Kind::Scalar(_) | Kind::Alias { .. } => unreachable!("only lists and maps are opened"),
+        }
+    }
+
+    fn close(&mut self, id: Id) {
+        let Kind::Map(map) = &self.nodes[id.0].kind else { return };
+        let keys = map.entries.iter().enumerate().filter_map(|(entry, (key, _))| {
+            match &self.nodes[key.0].kind {
+                Kind::Scalar(key) => Some((key.text.clone(), entry)),
+                _ => None,
+            }
+        });
+        let by_key = keys.collect();
+        if let Kind::Map(map) = &mut self.nodes[id.0].kind {
+            map.by_key = by_key;
+        }
+    }
+
+    fn refuse_slash_escape(&self, start: Mark, end: Mark) -> Result<(), Problem> {
+        let Some(offsets) = &self.offsets else { return Ok(()) };
+        let offset = |mark: Mark| usize::try_from(mark.index).ok().and_then(|at| offsets.get(at));
+        let (Some(&start_at), Some(&end_at)) = (offset(start), offset(end)) else { return Ok(()) };
+        let mut letters = self.text.get(start_at..end_at).unwrap_or_default().chars();
+        while let Some(letter) = letters.next() {
+            if letter == '\\' && letters.next() == Some('/') {
+                return Err(Problem::new(Some(position(start)), "found unknown escape character"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn position(mark: Mark) -> Position {
+    Position { line: mark.line + 1, column: mark.column + 1 }
+}
+
+fn short(tag: String) -> String {
+    match tag.strip_prefix("tag:yaml.org,2002:") {
+        Some(name) => format!("!!{name}"),
+        None => tag,
+    }
+}
+
+/// Butane's line for a syntax error is the one where what is wrong began, and one less if the parser and not the scanner
+/// found it. Whoever compares with Butane gets the same; the real place is in the message.
+fn problem(text: &str, error: &Error) -> Problem {
+    if error.kind() == ErrorKind::Reader {
+        let at = text
+            .char_indices()
+            .find(|(_, letter)| {
+                letter.is_control() && !matches!(letter, '\t' | '\n' | '\r' | '\u{85}')
+            })
+            .map(|(offset, _)| place(text, offset));
+        return Problem::new(at, error.problem());
+    }
+    let lines = [error.context_mark(), error.problem_mark()];
+    let line = lines.into_iter().flatten().map(|mark| mark.line).find(|&line| line != 0);
+    let line = line.map(|line| line + u64::from(error.kind() == ErrorKind::Scanner));
+    let found = error.problem_mark().map(position);
+    let message = match (found, error.context()) {
+        (Some(found), Some(context)) => {
+            format!("{} {context} (seen at {found})", error.problem())
+        }
+        (Some(found), None) => format!("{} (seen at {found})", error.problem()),
+        (None, _) => error.problem().to_owned(),
+    };
+    let at = match line {
+        Some(line) => Position { line, column: 1 },
+        None => Position::START,
+    };
+    Problem::new(Some(at), message)
+}
+
+/// The place of a byte.
+pub(crate) fn place(text: &str, offset: usize) -> Position {
+    let before = text.get(..offset).unwrap_or(text);
+    let before = before.strip_prefix('\u{feff}').unwrap_or(before);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = before.bytes().filter(|&byte| byte == b'\n').count() as u64 + 1;
+    let column = before[line_start..].chars().count() as u64 + 1;
+    Position { line, column }
+}
