@@ -216,7 +216,7 @@ pub(crate) fn check_partitions(config: &Object, spec: Spec, report: &mut Report)
             }
         }
         if spec.is_fcos(3) {
-            check_root(&partitions, &path, report);
+            check_root(config, &partitions, &path, report);
         }
     }
 }
@@ -224,7 +224,7 @@ pub(crate) fn check_partitions(config: &Object, spec: Spec, report: &mut Report)
 /// What the system needs in the end, its updates included.
 const ROOT_MIB: i64 = 8192;
 
-fn check_root(partitions: &[&Object], path: &Path, report: &mut Report) {
+fn check_root(config: &Object, partitions: &[&Object], path: &Path, report: &mut Report) {
     let automatic = |partition: &&Object| partition.int("start_mib").unwrap_or(0) == 0;
     let placed: Vec<usize> =
         (0..partitions.len()).filter(|&at| automatic(&partitions[at])).collect();
@@ -234,10 +234,11 @@ fn check_root(partitions: &[&Object], path: &Path, report: &mut Report) {
         }
         match partition.int("size_mib").unwrap_or(0) {
             0 if placed.iter().any(|&other| other != index) => report.warn(
-                path.index(index).key("label"),
+                config.origin(&path.index(index).key("label")),
                 "root partition cannot expand; it is set to fill available space but is followed by an auto-positioned partition",
             ),
             0 => {}
+            // Butane looks this one up by its place among the merged disks, and so does this.
             size if size < ROOT_MIB => report
                 .warn(path.index(index).key("size_mib"), "root should have 8GiB of space assigned"),
             _ => {}

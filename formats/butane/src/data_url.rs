@@ -60,3 +60,64 @@ fn gzip(contents: &[u8]) -> io::Result<Vec<u8>> {
     encoder.write_all(contents)?;
     encoder.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use flate2::read::GzDecoder;
+    use proptest::{collection::vec, prelude::any, prop_assert, prop_assert_eq, proptest};
+    use test_case::test_case;
+
+    use super::encode;
+
+    #[test_case(b"", None => ("data:,".to_owned(), Some("")); "nothing")]
+    #[test_case(b"a b\n", None => ("data:,a%20b%0A".to_owned(), Some("")); "text")]
+    #[test_case(b"-_.!~*'()", None => ("data:,-_.!~*'()".to_owned(), Some("")); "what needs no escape")]
+    #[test_case(b"\0\xff\0\xff\0\xff\0", None => ("data:;base64,AP8A/wD/AA==".to_owned(), Some("")); "bytes")]
+    #[test_case(b"\0\xff\0\xff\0", None => ("data:,%00%FF%00%FF%00".to_owned(), Some("")); "two forms of one length")]
+    #[test_case(b"\x1f\x8b", Some("gzip") => ("data:,%1F%8B".to_owned(), None); "compressed by the user")]
+    #[test_case(b"a", Some("") => ("data:,a".to_owned(), Some("")); "compressed by nobody")]
+    fn encodes(contents: &[u8], compression: Option<&str>) -> (String, Option<&'static str>) {
+        let encoded = encode(contents, compression).unwrap();
+        (encoded.url, encoded.compression)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_can_be_had_again(contents in vec(any::<u8>(), 0..200), repeat in 1..4_usize) {
+            let contents = contents.repeat(repeat);
+            let encoded = encode(&contents, None).unwrap();
+            let decoded = match encoded.url.strip_prefix("data:;base64,") {
+                Some(data) => STANDARD.decode(data).unwrap(),
+                None => {
+                    let text = encoded.url.strip_prefix("data:,").unwrap();
+                    let mut bytes = Vec::new();
+                    let mut rest = text.as_bytes();
+                    while let [first, more @ ..] = rest {
+                        if *first == b'%' {
+                            bytes.push(u8::from_str_radix(str::from_utf8(&more[..2]).unwrap(), 16).unwrap());
+                            rest = &more[2..];
+                        } else {
+                            bytes.push(*first);
+                            rest = more;
+                        }
+                    }
+                    bytes
+                }
+            };
+            let decoded = match encoded.compression {
+                Some("gzip") => {
+                    let mut plain = Vec::new();
+                    GzDecoder::new(&decoded[..]).read_to_end(&mut plain).unwrap();
+                    plain
+                }
+                _ => decoded,
+            };
+            prop_assert_eq!(decoded, contents);
+            // The plain form is never longer than needed.
+            prop_assert!(encoded.compression.is_some());
+        }
+    }
+}

@@ -197,3 +197,65 @@ fn reason(error: &io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::{fs::symlink, net::UnixListener};
+
+    use super::{Directory, EntryKind, Files as _, fs};
+
+    fn directory() -> (tempfile::TempDir, Directory) {
+        let root = tempfile::tempdir().unwrap();
+        let files = root.path().join("files");
+        fs::create_dir_all(files.join("a/b")).unwrap();
+        fs::write(files.join("a/b/c"), "inside").unwrap();
+        fs::write(files.join("a-b"), "").unwrap();
+        fs::write(files.join("a.b"), "").unwrap();
+        fs::write(root.path().join("outside"), "outside").unwrap();
+        symlink("../../outside", files.join("a/link")).unwrap();
+        symlink("a", files.join("linked")).unwrap();
+        let directory = Directory::new(&files).unwrap();
+        (root, directory)
+    }
+
+    #[test]
+    fn paths_stay_inside_by_their_words() {
+        let (_root, files) = directory();
+        for path in ["a/b/c", "/a/b/c", "./a/../a/b/c", "../files/a/b/c", "a//b/c"] {
+            assert_eq!(files.read(path), Ok(b"inside".to_vec()), "{path}");
+        }
+        for path in ["../outside", "a/../../outside", "..", "/.."] {
+            assert!(files.read(path).unwrap_err().contains("traverses outside"), "{path}");
+            assert!(files.list(path).unwrap_err().contains("traverses outside"), "{path}");
+        }
+    }
+
+    #[test]
+    fn links_are_followed_as_butane_follows_them() {
+        let (_root, files) = directory();
+        assert_eq!(files.read("a/link"), Ok(b"outside".to_vec()));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let (root, files) = directory();
+        let _listener = UnixListener::bind(root.path().join("files/socket")).unwrap();
+        assert!(files.read("socket").unwrap_err().ends_with("is not a regular file"));
+        assert!(files.read("").unwrap_err().ends_with("is a directory"));
+        assert!(files.read("none").unwrap_err().ends_with("there is no such file or directory"));
+        let entries = files.list("").unwrap();
+        assert!(entries.iter().flatten().any(|entry| entry.kind == EntryKind::Other));
+    }
+
+    #[test]
+    fn a_tree_is_listed_by_name_and_all_the_way_down() {
+        let (_root, files) = directory();
+        let names = |path: &str| -> Vec<String> {
+            files.list(path).unwrap().into_iter().map(|entry| entry.unwrap().path).collect()
+        };
+        assert_eq!(names(""), ["a/b/c", "a/link", "a-b", "a.b", "linked"]);
+        // A root that is a link is itself all that there is.
+        assert_eq!(names("linked"), ["."]);
+        assert!(files.list("a-b").unwrap_err().contains("must be a directory"));
+    }
+}

@@ -7,6 +7,7 @@ mod checks;
 mod data_url;
 mod decode;
 mod duplicates;
+mod events;
 mod files;
 mod inline_config;
 mod json;
@@ -161,11 +162,7 @@ fn forbidden(ignition: &tree::Object, spec: Spec) -> Report {
 fn decode_text(source: &[u8]) -> Result<Cow<'_, str>, Problem> {
     let problem = |message: String| Problem { at: None, message };
     if source.len() > MAX_BYTES {
-        return Err(problem(format!(
-            "the config has {} MiB; more than {} MiB are not read",
-            source.len() >> 20,
-            MAX_BYTES >> 20
-        )));
+        return Err(problem(format!("the config is larger than {} MiB", MAX_BYTES >> 20)));
     }
     let wide = |bytes: &[u8], read: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|&unit| read(unit)).collect();

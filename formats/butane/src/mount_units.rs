@@ -107,3 +107,19 @@ fn escape(path: &str) -> String {
     }
     escaped
 }
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::escape;
+
+    #[test_case("/" => "-")]
+    #[test_case("/dev/sda" => "dev-sda")]
+    #[test_case("/a-b/c d" => "a\\x2db-c\\x20d")]
+    #[test_case("/.a/.b" => "\\x2ea-.b")]
+    #[test_case("/é@\t:_" => "\\xc3\\xa9\\x40\\x9:_")]
+    fn escapes(path: &str) -> String {
+        escape(path)
+    }
+}

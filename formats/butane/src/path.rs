@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt};
 
+use crate::yaml::lines;
+
 /// A place in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
@@ -13,6 +15,13 @@ pub struct Position {
 
 impl Position {
     pub(crate) const START: Self = Self { line: 1, column: 1 };
+
+    /// The line of a text, without its end.
+    #[must_use]
+    pub fn line_of<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        lines(text).nth(usize::try_from(self.line).ok()?.checked_sub(1)?)
+    }
 }
 
 impl fmt::Display for Position {

@@ -171,3 +171,79 @@ fn binary(text: &str) -> Result<Vec<u8>, String> {
         .decode(text)
         .map_err(|_| "!!binary value contains invalid base64 data".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::Meaning;
+    use crate::yaml::Scalar;
+
+    fn plain(text: &str) -> Meaning {
+        Meaning::of(&Scalar { text: text.to_owned(), tag: None, plain: true }).unwrap()
+    }
+
+    #[test_case("0644" => Some(0o644))]
+    #[test_case("0o644" => Some(0o644))]
+    #[test_case("-0755" => Some(-0o755))]
+    #[test_case("+12" => Some(12))]
+    #[test_case("0x1F" => Some(31))]
+    #[test_case("0b11" => Some(3))]
+    #[test_case("1_000" => Some(1000))]
+    #[test_case("12.0" => Some(12))]
+    #[test_case("1000.7" => Some(1000))]
+    #[test_case("1e3" => Some(1000))]
+    #[test_case(".5" => Some(0))]
+    #[test_case("09" => Some(9))]
+    #[test_case("99999999999999999999" => None; "too large")]
+    #[test_case(".nan" => None)]
+    #[test_case("--1" => None)]
+    #[test_case("0x" => None)]
+    #[test_case("." => None; "a dot")]
+    #[test_case("1.2.3" => None; "a version")]
+    #[test_case("2024-01-02" => None; "a date")]
+    #[test_case("ten" => None)]
+    fn numbers(text: &str) -> Option<i64> {
+        plain(text).as_int()
+    }
+
+    #[test_case("true" => Some(true))]
+    #[test_case("FALSE" => Some(false))]
+    #[test_case("yes" => Some(true))]
+    #[test_case("On" => Some(true))]
+    #[test_case("N" => Some(false))]
+    #[test_case("yEs" => None)]
+    #[test_case("t" => None)]
+    #[test_case("1" => None)]
+    fn booleans(text: &str) -> Option<bool> {
+        plain(text).as_bool(text)
+    }
+
+    #[test]
+    fn a_quoted_word_is_a_boolean_only_in_the_old_way() {
+        let quoted = |text: &str| {
+            let scalar = Scalar { text: text.to_owned(), tag: None, plain: false };
+            Meaning::of(&scalar).unwrap().as_bool(text)
+        };
+        assert_eq!((quoted("yes"), quoted("true")), (Some(true), None));
+    }
+
+    #[test_case("" ; "empty")]
+    #[test_case("~")]
+    #[test_case("Null")]
+    fn nothing(text: &str) {
+        assert_eq!(plain(text), Meaning::Null);
+    }
+
+    #[test]
+    fn a_tag_has_to_fit() {
+        let tagged = |tag: &str, text: &str| {
+            Meaning::of(&Scalar { text: text.to_owned(), tag: Some(tag.to_owned()), plain: true })
+        };
+        assert_eq!(tagged("!!str", "1"), Ok(Meaning::Text));
+        assert_eq!(tagged("!!binary", "AP8="), Ok(Meaning::Binary(vec![0, 255])));
+        assert!(tagged("!!binary", "?").is_err());
+        assert!(tagged("!!int", "x").is_err());
+        assert_eq!(tagged("!own", "1"), Ok(Meaning::Text));
+    }
+}

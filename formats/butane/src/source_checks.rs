@@ -271,3 +271,30 @@ fn ends_in_disk(device: &str, start: &str) -> bool {
     };
     letter.bytes().all(|byte| byte.is_ascii_lowercase()) && rest.ends_with(start)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::looks_octal;
+
+    /// These, and nothing else below a thousand.
+    #[test]
+    fn decimal_modes_are_noticed() {
+        let found = |directory| -> Vec<i64> {
+            (0..10_000).filter(|&mode| looks_octal(mode, directory)).collect()
+        };
+        let below_1000 = |modes: Vec<i64>| -> Vec<i64> {
+            modes.into_iter().filter(|&mode| mode < 1000).collect()
+        };
+        assert_eq!(
+            below_1000(found(false)),
+            [
+                400, 440, 444, 500, 550, 555, 600, 640, 644, 660, 664, 666, 700, 750, 755, 770,
+                775, 777
+            ]
+        );
+        assert_eq!(below_1000(found(true)), [500, 550, 555, 700, 750, 755, 770, 775, 777]);
+        assert!(looks_octal(4755, false) && !looks_octal(4755, true));
+        assert!(looks_octal(1777, true) && !looks_octal(1777, false));
+        assert!(!looks_octal(-644, false) && !looks_octal(0o644, false));
+    }
+}

@@ -3,14 +3,12 @@
 //! Everything is bounded: the text, its nodes, how deep they are nested, and how many there are once aliases are followed
 //! (the last by whoever follows them).
 
-use std::{
-    collections::HashMap,
-    io::{BufRead, BufReader},
+use std::collections::HashMap;
+
+use crate::{
+    events::{Event, EventKind, Events, Failure, Mark, Stage, Style},
+    path::{Path, Position, Segment},
 };
-
-use libyaml_safer::{Error, ErrorKind, Event, EventData, Mark, Parser, ScalarStyle};
-
-use crate::path::{Path, Position, Segment};
 
 /// The largest text, in bytes. Ignition configs are below a few MiB: they have to get through metadata services.
 pub const MAX_BYTES: usize = 16 << 20;
@@ -79,16 +77,13 @@ impl Problem {
 impl Document {
     /// The first document of a text; what follows isn't looked at.
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
-        // Small, so that no more than the first document and a little is looked at.
-        let mut reader = BufReader::with_capacity(512, text.as_bytes());
-        let mut parser = Parser::new();
-        parser.set_input(&mut reader as &mut dyn BufRead);
+        let mut events = Events::new(text);
         let mut builder = Builder::new(text);
         loop {
-            let event = parser.parse().map_err(|error| problem(text, &error))?;
-            match event.data {
-                EventData::StreamStart { .. } | EventData::DocumentStart { .. } => {}
-                EventData::StreamEnd | EventData::DocumentEnd { .. } => break,
+            let event = events.next().map_err(|failure| problem(text, failure))?;
+            match event.kind {
+                EventKind::DocumentEnd => break,
+                EventKind::Other => {}
                 _ => builder.add(event)?,
             }
         }
@@ -173,33 +168,30 @@ impl<'a> Builder<'a> {
     }
 
     fn add(&mut self, event: Event) -> Result<(), Problem> {
-        let at = position(event.start_mark);
-        let (kind, anchor) = match event.data {
-            EventData::Scalar { anchor, tag, value, style, .. } => {
-                if style == ScalarStyle::DoubleQuoted {
-                    self.refuse_slash_escape(event.start_mark, event.end_mark)?;
+        let at = event.start.position;
+        let (kind, anchor) = match event.kind {
+            EventKind::Scalar { anchor, tag, text, style } => {
+                if style == Style::DoubleQuoted {
+                    self.refuse_slash_escape(event.start, event.end)?;
                 }
-                let plain = style == ScalarStyle::Plain;
-                (Kind::Scalar(Scalar { text: value, tag: tag.map(short), plain }), anchor)
+                let plain = style == Style::Plain;
+                (Kind::Scalar(Scalar { text, tag: tag.map(short), plain }), anchor)
             }
-            EventData::SequenceStart { anchor, .. } => (Kind::List(Vec::new()), anchor),
-            EventData::MappingStart { anchor, .. } => (Kind::Map(Map::default()), anchor),
-            EventData::Alias { anchor } => {
+            EventKind::ListStart { anchor } => (Kind::List(Vec::new()), anchor),
+            EventKind::MapStart { anchor } => (Kind::Map(Map::default()), anchor),
+            EventKind::Alias { anchor } => {
                 let to = *self.anchors.get(&anchor).ok_or_else(|| {
                     Problem::new(Some(at), format!("unknown anchor '{anchor}' referenced"))
                 })?;
                 (Kind::Alias { name: anchor, to }, None)
             }
-            EventData::SequenceEnd | EventData::MappingEnd => {
+            EventKind::End => {
                 if let Some((id, _)) = self.open.pop() {
                     self.close(id);
                 }
                 return Ok(());
             }
-            EventData::StreamStart { .. }
-            | EventData::StreamEnd
-            | EventData::DocumentStart { .. }
-            | EventData::DocumentEnd { .. } => return Ok(()),
+            EventKind::DocumentEnd | EventKind::Other => return Ok(()),
         };
         if self.nodes.len() == MAX_NODES {
             return Err(Problem::new(
@@ -258,20 +250,18 @@ impl<'a> Builder<'a> {
 
     fn refuse_slash_escape(&self, start: Mark, end: Mark) -> Result<(), Problem> {
         let Some(offsets) = &self.offsets else { return Ok(()) };
-        let offset = |mark: Mark| usize::try_from(mark.index).ok().and_then(|at| offsets.get(at));
-        let (Some(&start_at), Some(&end_at)) = (offset(start), offset(end)) else { return Ok(()) };
+        let (Some(&start_at), Some(&end_at)) = (offsets.get(start.index), offsets.get(end.index))
+        else {
+            return Ok(());
+        };
         let mut letters = self.text.get(start_at..end_at).unwrap_or_default().chars();
         while let Some(letter) = letters.next() {
             if letter == '\\' && letters.next() == Some('/') {
-                return Err(Problem::new(Some(position(start)), "found unknown escape character"));
+                return Err(Problem::new(Some(start.position), "found unknown escape character"));
             }
         }
         Ok(())
     }
-}
-
-fn position(mark: Mark) -> Position {
-    Position { line: mark.line + 1, column: mark.column + 1 }
 }
 
 fn short(tag: String) -> String {
@@ -283,30 +273,24 @@ fn short(tag: String) -> String {
 
 /// Butane's line for a syntax error is the one where what is wrong began, and one less if the parser and not the scanner
 /// found it. Whoever compares with Butane gets the same; the real place is in the message.
-fn problem(text: &str, error: &Error) -> Problem {
-    if error.kind() == ErrorKind::Reader {
-        let at = text
-            .char_indices()
-            .find(|(_, letter)| {
-                letter.is_control() && !matches!(letter, '\t' | '\n' | '\r' | '\u{85}')
-            })
-            .map(|(offset, _)| place(text, offset));
-        return Problem::new(at, error.problem());
+fn problem(text: &str, failure: Failure) -> Problem {
+    if failure.by == Stage::Reader {
+        let refused =
+            |letter: char| letter.is_control() && !matches!(letter, '\t' | '\n' | '\r' | '\u{85}');
+        let at = text.find(refused).map(|offset| place(text, offset));
+        return Problem::new(at, failure.problem);
     }
-    let lines = [error.context_mark(), error.problem_mark()];
-    let line = lines.into_iter().flatten().map(|mark| mark.line).find(|&line| line != 0);
-    let line = line.map(|line| line + u64::from(error.kind() == ErrorKind::Scanner));
-    let found = error.problem_mark().map(position);
-    let message = match (found, error.context()) {
-        (Some(found), Some(context)) => {
-            format!("{} {context} (seen at {found})", error.problem())
-        }
-        (Some(found), None) => format!("{} (seen at {found})", error.problem()),
-        (None, _) => error.problem().to_owned(),
+    let found = failure.at.position;
+    let began = failure.context.as_ref().map(|(_, mark)| mark.position.line);
+    let line = began.into_iter().chain([found.line]).find(|&line| line != 1);
+    let at = match (line, failure.by) {
+        (None, _) => Position::START,
+        (Some(line), Stage::Scanner) => Position { line, column: 1 },
+        (Some(line), _) => Position { line: line - 1, column: 1 },
     };
-    let at = match line {
-        Some(line) => Position { line, column: 1 },
-        None => Position::START,
+    let message = match failure.context {
+        Some((context, _)) => format!("{} {context} (seen at {found})", failure.problem),
+        None => format!("{} (seen at {found})", failure.problem),
     };
     Problem::new(Some(at), message)
 }
@@ -315,8 +299,26 @@ fn problem(text: &str, error: &Error) -> Problem {
 pub(crate) fn place(text: &str, offset: usize) -> Position {
     let before = text.get(..offset).unwrap_or(text);
     let before = before.strip_prefix('\u{feff}').unwrap_or(before);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = before.bytes().filter(|&byte| byte == b'\n').count() as u64 + 1;
-    let column = before[line_start..].chars().count() as u64 + 1;
-    Position { line, column }
+    let (mut line, mut last) = (0, "");
+    for text in lines(before) {
+        (line, last) = (line + 1, text);
+    }
+    Position { line, column: last.chars().count() as u64 + 1 }
+}
+
+/// The lines of a text without their ends, of which YAML has more than most.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = text.find(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']);
+        let Some(end) = end else { return rest.take() };
+        let (line, after) = text.split_at(end);
+        let mut letters = after.chars();
+        if letters.next() == Some('\r') && after.starts_with("\r\n") {
+            letters.next();
+        }
+        rest = Some(letters.as_str());
+        Some(line)
+    })
 }

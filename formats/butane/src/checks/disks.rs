@@ -124,13 +124,10 @@ pub(super) fn check_filesystem(filesystem: &Object, spec: Spec, path: &Path, rep
     let format = filesystem.filled("format");
     match format {
         None => {
-            let others = ["path", "label", "uuid"].map(|name| filesystem.filled(name).is_some());
-            let options = !filesystem.list("options").is_empty();
-            // The newer versions look at more.
-            let newer = spec.ignition() >= 1
-                && (filesystem.is_true("wipe_filesystem")
-                    || !filesystem.list("mount_options").is_empty());
-            if others.contains(&true) || options || newer {
+            let texts = ["path", "label", "uuid"].map(|name| filesystem.filled(name).is_some());
+            let lists = ["options", "mount_options"].map(|name| !filesystem.list(name).is_empty());
+            let wiped = filesystem.is_true("wipe_filesystem");
+            if texts.contains(&true) || lists.contains(&true) || wiped {
                 report.error(
                     path.key("format"),
                     "format cannot be empty when path, label, uuid, wipeFilesystem, options, or mountOptions is specified",

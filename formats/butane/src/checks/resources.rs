@@ -1,14 +1,22 @@
 //! What comes from elsewhere, and how it gets here.
 
 use super::{judge, urls};
-use crate::{path::Path, report::Report, schema::Spec, tree::Object};
+use crate::{
+    path::Path,
+    report::Report,
+    schema::{Spec, TypeName},
+    tree::Object,
+};
 
 pub(super) fn check(resource: &Object, spec: Spec, path: &Path, report: &mut Report) {
     if !matches!(resource.text_or_empty("compression"), "" | "gzip") {
         report.error(path.key("compression"), "invalid compression method");
     }
     let source = resource.text("source");
+    // The first version checks this of files only.
+    let first = spec.ignition() == 0 && resource.ty.name == TypeName::Reference;
     if source.is_none()
+        && !first
         && resource.object("verification").is_some_and(|check| check.get("hash").is_some())
     {
         report.error(

@@ -65,7 +65,7 @@ pub(crate) fn clean(path: &str) -> String {
     }
 }
 
-pub(super) fn check(storage: &Object, _: Spec, path: &Path, report: &mut Report) {
+pub(super) fn check(storage: &Object, spec: Spec, path: &Path, report: &mut Report) {
     let links = Links::new(storage);
     for (name, message) in [
         ("directories", "directory path includes link in config"),
@@ -84,7 +84,7 @@ pub(super) fn check(storage: &Object, _: Spec, path: &Path, report: &mut Report)
         for _ in 0..links.above(link.text_or_empty("path")) {
             report.error(path.clone(), "link path includes link in config");
         }
-        check_link(link, &directories, &path, report);
+        check_link(link, &directories, spec, &path, report);
     }
     check_filesystems_on_disks(storage, path, report);
 }
@@ -111,11 +111,18 @@ impl<'a> Links<'a> {
     }
 }
 
-fn check_link(link: &Object, directories: &HashSet<&str>, path: &Path, report: &mut Report) {
-    let Some(target) = link.filled("target") else {
+fn check_link(
+    link: &Object,
+    directories: &HashSet<&str>,
+    spec: Spec,
+    path: &Path,
+    report: &mut Report,
+) {
+    let target = link.text_or_empty("target");
+    if target.is_empty() && spec.ignition() >= 3 {
         report.error(path.key("target"), "link target is required");
         return;
-    };
+    }
     if !link.is_true("hard") {
         return;
     }

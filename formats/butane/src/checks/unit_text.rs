@@ -81,3 +81,33 @@ impl<'a> Lexer<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::{LINE_MAX, sections};
+
+    #[test_case("" => Ok(vec![]); "nothing")]
+    #[test_case("anything goes\n[Unit]\n" => Ok(vec![]); "before the first section")]
+    #[test_case("[Unit]\nA=b\n[Install]\n" => Ok(vec!["Unit"]); "a section without options is none")]
+    #[test_case("[A]\n# [B]\\\nc=d\n; e\n" => Ok(vec![]); "comments go on, too")]
+    #[test_case("[A]\nb=c\\\n[D]\ne=f\n" => Ok(vec!["A"]); "values go on")]
+    #[test_case("[A] \n  b  = c" => Ok(vec!["A"]); "blanks")]
+    #[test_case("[A]\nb [c] =d" => Ok(vec!["A"]); "a strange name")]
+    #[test_case("[A" => Err("unable to find end of section".to_owned()))]
+    #[test_case("[A] b" => Err("found garbage after section name A: \"b\"".to_owned()))]
+    #[test_case("[A]\nb\nc=d" => Err("unexpected newline encountered while parsing option name".to_owned()))]
+    #[test_case("[A]\nb" => Err("EOF".to_owned()))]
+    fn texts(text: &str) -> Result<Vec<&'static str>, String> {
+        let known = ["A", "Install", "Unit"];
+        sections(text).map(|found| known.into_iter().filter(|&name| found.contains(name)).collect())
+    }
+
+    #[test]
+    fn a_line_has_its_limit() {
+        let line = |length| format!("[A]\nb={}\n", "x".repeat(length));
+        assert!(sections(&line(LINE_MAX - 1)).is_ok());
+        assert!(sections(&line(LINE_MAX)).is_err());
+    }
+}

@@ -183,3 +183,60 @@ fn check_data(url: &str) -> Verdict {
         Err("invalid data character")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::{check, scheme};
+    use crate::schema::Spec;
+
+    #[test_case("http://a/b", 0 => true)]
+    #[test_case("https://user:pass@a:8080/b?c#d", 0 => true)]
+    #[test_case("HTTPS://a", 0 => true; "upper case")]
+    #[test_case("tftp://a/b", 0 => true)]
+    #[test_case("s3://b/o", 0 => true)]
+    #[test_case("s3://b/o?versionId=1", 0 => true)]
+    #[test_case("s3://b/o?versionId=", 0 => false)]
+    #[test_case("gs://b/o", 1 => false; "gs is not known yet")]
+    #[test_case("gs://b/o", 2 => true)]
+    #[test_case("arn:aws:s3:::b/o", 4 => false; "arn is not known yet")]
+    #[test_case("arn:aws:s3:::b/o", 5 => true)]
+    #[test_case("arn:aws:s3:::b", 5 => false; "no object")]
+    #[test_case("arn:aws:s3:r:1:accesspoint/p/object/o", 5 => true)]
+    #[test_case("arn:aws:s3:r:1:accesspoint/p", 5 => false; "no object of an access point")]
+    #[test_case("arn:aws:ec2:::b/o", 5 => false; "another service")]
+    #[test_case("ftp://a", 6 => false)]
+    #[test_case("", 6 => false; "nothing")]
+    #[test_case("/a", 6 => false; "a path")]
+    #[test_case("http://a b/", 6 => false; "a space in the host")]
+    #[test_case("http://a/b c", 6 => true; "a space in the path")]
+    #[test_case("http://a:b/", 6 => false; "a port of letters")]
+    #[test_case("http://[::1]:80/", 6 => true)]
+    #[test_case("http://[::1", 6 => false; "an open bracket")]
+    #[test_case("http://a/%zz", 6 => false; "a bad escape")]
+    #[test_case("data:,a%20b", 6 => true)]
+    #[test_case("data:,", 6 => true; "an empty file")]
+    #[test_case("data:,a b", 6 => false; "a space in data")]
+    #[test_case("data:a", 6 => false; "no comma")]
+    #[test_case("data:text/plain;charset=utf-8,a", 6 => true)]
+    #[test_case("data:text,a", 6 => false; "half a media type")]
+    #[test_case("data:;base64,YQ==", 6 => true)]
+    #[test_case("data:;base64,YQ", 6 => false; "no padding")]
+    #[test_case("data:;base64,@@", 6 => false; "no base64")]
+    #[test_case("data:;x,a", 6 => false; "no parameter")]
+    fn sources(url: &str, fcos: u8) -> bool {
+        let spec = Spec::ALL.into_iter().find(|spec| spec.is_fcos(fcos)).unwrap();
+        check(url, spec).is_ok()
+    }
+
+    #[test_case("http://x" => Some("http".to_owned()))]
+    #[test_case("x" => Some(String::new()); "no scheme")]
+    #[test_case(":x" => None)]
+    #[test_case("a:b" => Some("a".to_owned()); "no slashes")]
+    #[test_case("1a:b" => None; "a digit first")]
+    #[test_case("http://x\u{7f}" => None; "a control character")]
+    fn schemes(url: &str) -> Option<String> {
+        scheme(url).ok()
+    }
+}
