@@ -11,10 +11,11 @@ use std::{
 
 use libyaml_rs::{
     YAML_ALIAS_EVENT, YAML_DOCUMENT_END_EVENT, YAML_DOUBLE_QUOTED_SCALAR_STYLE,
-    YAML_MAPPING_END_EVENT, YAML_MAPPING_START_EVENT, YAML_PLAIN_SCALAR_STYLE, YAML_READER_ERROR,
-    YAML_SCALAR_EVENT, YAML_SCANNER_ERROR, YAML_SEQUENCE_END_EVENT, YAML_SEQUENCE_START_EVENT,
-    YAML_STREAM_END_EVENT, yaml_event_delete, yaml_event_t, yaml_mark_t, yaml_parser_delete,
-    yaml_parser_initialize, yaml_parser_parse, yaml_parser_set_input, yaml_parser_t,
+    YAML_FLOW_MAPPING_STYLE, YAML_FLOW_SEQUENCE_STYLE, YAML_MAPPING_END_EVENT,
+    YAML_MAPPING_START_EVENT, YAML_PLAIN_SCALAR_STYLE, YAML_READER_ERROR, YAML_SCALAR_EVENT,
+    YAML_SCANNER_ERROR, YAML_SEQUENCE_END_EVENT, YAML_SEQUENCE_START_EVENT, YAML_STREAM_END_EVENT,
+    yaml_event_delete, yaml_event_t, yaml_mark_t, yaml_parser_delete, yaml_parser_initialize,
+    yaml_parser_parse, yaml_parser_set_input, yaml_parser_t,
 };
 
 use crate::path::Position;
@@ -34,9 +35,11 @@ pub(crate) enum EventKind {
     },
     ListStart {
         anchor: Option<String>,
+        flow: bool,
     },
     MapStart {
         anchor: Option<String>,
+        flow: bool,
     },
     /// Of a list or a map.
     End,
@@ -167,12 +170,14 @@ unsafe fn copy(event: &yaml_event_t) -> Event {
                     },
                 }
             }
-            YAML_SEQUENCE_START_EVENT => {
-                EventKind::ListStart { anchor: name(event.data.sequence_start.anchor) }
-            }
-            YAML_MAPPING_START_EVENT => {
-                EventKind::MapStart { anchor: name(event.data.mapping_start.anchor) }
-            }
+            YAML_SEQUENCE_START_EVENT => EventKind::ListStart {
+                anchor: name(event.data.sequence_start.anchor),
+                flow: event.data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE,
+            },
+            YAML_MAPPING_START_EVENT => EventKind::MapStart {
+                anchor: name(event.data.mapping_start.anchor),
+                flow: event.data.mapping_start.style == YAML_FLOW_MAPPING_STYLE,
+            },
             YAML_ALIAS_EVENT => {
                 EventKind::Alias { anchor: name(event.data.alias.anchor).unwrap_or_default() }
             }

@@ -145,15 +145,22 @@ struct Builder<'a> {
     offsets: Option<Vec<usize>>,
     nodes: Vec<Node>,
     root: Option<Id>,
-    /// Those that are not at their end yet; a map with the key that waits for its value.
-    open: Vec<(Id, Option<Id>)>,
+    /// Those that are not at their end yet.
+    open: Vec<Open>,
     anchors: HashMap<String, Id>,
+}
+
+struct Open {
+    id: Id,
+    /// Of a map, the one that waits for its value.
+    key: Option<Id>,
+    /// Written as `[…]` or `{…}`.
+    in_brackets: bool,
 }
 
 impl<'a> Builder<'a> {
     fn new(text: &'a str) -> Self {
-        // Go's yaml doesn't know this escape of JSON's, which libyaml has learnt.
-        let offsets = text.contains("\\/").then(|| {
+        let offsets = text.contains(['?', '/']).then(|| {
             let text = text.strip_prefix('\u{feff}').unwrap_or(text);
             text.char_indices().map(|(offset, _)| offset).chain([text.len()]).collect()
         });
@@ -169,16 +176,21 @@ impl<'a> Builder<'a> {
 
     fn add(&mut self, event: Event) -> Result<(), Problem> {
         let at = event.start.position;
+        let mut in_brackets = false;
         let (kind, anchor) = match event.kind {
             EventKind::Scalar { anchor, tag, text, style } => {
-                if style == Style::DoubleQuoted {
-                    self.refuse_slash_escape(event.start, event.end)?;
-                }
+                self.refuse_what_go_refuses(style, event.start, event.end)?;
                 let plain = style == Style::Plain;
                 (Kind::Scalar(Scalar { text, tag: tag.map(short), plain }), anchor)
             }
-            EventKind::ListStart { anchor } => (Kind::List(Vec::new()), anchor),
-            EventKind::MapStart { anchor } => (Kind::Map(Map::default()), anchor),
+            EventKind::ListStart { anchor, flow } => {
+                in_brackets = flow;
+                (Kind::List(Vec::new()), anchor)
+            }
+            EventKind::MapStart { anchor, flow } => {
+                in_brackets = flow;
+                (Kind::Map(Map::default()), anchor)
+            }
             EventKind::Alias { anchor } => {
                 let to = *self.anchors.get(&anchor).ok_or_else(|| {
                     Problem::new(Some(at), format!("unknown anchor '{anchor}' referenced"))
@@ -186,8 +198,8 @@ impl<'a> Builder<'a> {
                 (Kind::Alias { name: anchor, to }, None)
             }
             EventKind::End => {
-                if let Some((id, _)) = self.open.pop() {
-                    self.close(id);
+                if let Some(open) = self.open.pop() {
+                    self.close(open.id);
                 }
                 return Ok(());
             }
@@ -213,14 +225,14 @@ impl<'a> Builder<'a> {
                     format!("values are nested more than {MAX_DEPTH} deep; this is no config"),
                 ));
             }
-            self.open.push((id, None));
+            self.open.push(Open { id, key: None, in_brackets });
         }
         Ok(())
     }
 
     /// Puts a node into the one that is open.
     fn attach(&mut self, id: Id) {
-        let Some((parent, key)) = self.open.last_mut() else {
+        let Some(Open { id: parent, key, .. }) = self.open.last_mut() else {
             self.root = Some(id);
             return;
         };
@@ -248,17 +260,39 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn refuse_slash_escape(&self, start: Mark, end: Mark) -> Result<(), Problem> {
+    /// Go's yaml is a port of an older libyaml: in brackets a `?` ends a plain text, and it doesn't know JSON's escape `\/`.
+    fn refuse_what_go_refuses(&self, style: Style, start: Mark, end: Mark) -> Result<(), Problem> {
         let Some(offsets) = &self.offsets else { return Ok(()) };
         let (Some(&start_at), Some(&end_at)) = (offsets.get(start.index), offsets.get(end.index))
         else {
             return Ok(());
         };
-        let mut letters = self.text.get(start_at..end_at).unwrap_or_default().chars();
-        while let Some(letter) = letters.next() {
-            if letter == '\\' && letters.next() == Some('/') {
-                return Err(Problem::new(Some(start.position), "found unknown escape character"));
+        let text = self.text.get(start_at..end_at).unwrap_or_default();
+        let brackets = self.open.last().filter(|open| open.in_brackets);
+        match (style, brackets) {
+            (Style::DoubleQuoted, _) => {
+                let mut letters = text.chars();
+                while let Some(letter) = letters.next() {
+                    if letter == '\\' && letters.next() == Some('/') {
+                        return Err(Problem::new(
+                            Some(start.position),
+                            "found unknown escape character while parsing a quoted scalar",
+                        ));
+                    }
+                }
             }
+            (Style::Plain, Some(brackets)) if text.contains('?') => {
+                // The line of the brackets, and one less, as with any error of a parser.
+                let Position { line, .. } = self.nodes[brackets.id.0].at;
+                return Err(Problem::new(
+                    Some(Position { line: (line - 1).max(1), column: 1 }),
+                    format!(
+                        "in brackets a text with a question mark has to be quoted (seen at {})",
+                        start.position
+                    ),
+                ));
+            }
+            _ => {}
         }
         Ok(())
     }
