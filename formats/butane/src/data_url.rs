@@ -84,6 +84,19 @@ mod tests {
         (encoded.url, encoded.compression)
     }
 
+    /// The plain form of `a` n times has n + 1 letters after `data:`.
+    #[test]
+    fn compression_has_to_be_worth_its_name() {
+        let compressed = |length: usize| {
+            let encoded = encode(&vec![b'a'; length], None).unwrap();
+            (encoded.compression == Some("gzip")).then(|| encoded.url.len() - "data:".len())
+        };
+        let first = (1..200).find_map(|length| Some((length, compressed(length)?)));
+        let (length, with_gzip) = first.unwrap();
+        // One letter less, and the plain form would have been as short.
+        assert_eq!(with_gzip + "gzip".len(), length);
+    }
+
     proptest! {
         #[test]
         fn what_is_encoded_can_be_had_again(contents in vec(any::<u8>(), 0..200), repeat in 1..4_usize) {

@@ -105,8 +105,10 @@ struct Decoder<'a> {
     document: &'a Document,
     spec: Spec,
     problems: Vec<Problem>,
-    /// Values seen, also those that are seen again through aliases.
+    /// Keys and values seen, also those that are seen again through aliases.
     seen: usize,
+    /// Those of them that are seen through aliases.
+    aliased: usize,
     /// Aliases that are being followed.
     following: HashSet<Id>,
 }
@@ -116,7 +118,14 @@ type Entries = Vec<(String, Id)>;
 
 impl<'a> Decoder<'a> {
     fn new(document: &'a Document, spec: Spec) -> Self {
-        Self { document, spec, problems: Vec::new(), seen: 0, following: HashSet::new() }
+        Self {
+            document,
+            spec,
+            problems: Vec::new(),
+            seen: 0,
+            aliased: 0,
+            following: HashSet::new(),
+        }
     }
 
     fn problem(&mut self, id: Id, message: impl Into<String>) {
@@ -124,17 +133,40 @@ impl<'a> Decoder<'a> {
         self.problems.push(Problem { at, message: message.into() });
     }
 
+    /// Counts a value. Once there are too many it is said, and nothing more is looked at.
+    fn may_go_on(&mut self, id: Id) -> bool {
+        if self.is_too_much() {
+            return false;
+        }
+        self.seen += 1;
+        self.aliased += usize::from(!self.following.is_empty());
+        let enough = self.is_too_much();
+        if enough {
+            self.problem(
+                id,
+                format!(
+                    "aliases are too much of this: it has {} values, and {} of them are repeated",
+                    self.seen, self.aliased
+                ),
+            );
+        }
+        !enough
+    }
+
+    /// Go's limit to what aliases may do, and one of our own.
+    fn is_too_much(&self) -> bool {
+        const LOW: usize = 400_000;
+        const HIGH: usize = 4_000_000;
+        #[expect(clippy::cast_precision_loss, reason = "both are far below what is exact")]
+        let ratio = |part: usize, whole: usize| part as f64 / whole as f64;
+        let allowed = 0.99 - 0.89 * ratio(self.seen.clamp(LOW, HIGH) - LOW, HIGH - LOW);
+        let repeated = self.aliased > 100 && self.seen > 1000;
+        self.seen > 2 * MAX_NODES || (repeated && ratio(self.aliased, self.seen) > allowed)
+    }
+
     /// None for null, and where there is a problem.
     fn value(&mut self, id: Id, kind: &'static schema::Kind, path: Path) -> Option<Node> {
-        self.seen += 1;
-        if self.seen > MAX_NODES {
-            // Said once, and nothing more is looked at.
-            if self.seen == MAX_NODES + 1 {
-                self.problem(
-                    id,
-                    format!("with its aliases there are more than {MAX_NODES} values in it"),
-                );
-            }
+        if !self.may_go_on(id) {
             return None;
         }
         let value = match (&self.document.node(id).kind, kind) {
@@ -233,14 +265,16 @@ impl<'a> Decoder<'a> {
 
     /// Takes from elsewhere what isn't done yet.
     fn merge(&mut self, object: &mut Object, from: Id, path: &Path, done: &mut HashSet<String>) {
-        self.seen += 1;
+        if !self.may_go_on(from) {
+            return;
+        }
         let from = match &self.document.node(from).kind {
             yaml::Kind::Alias { to, .. } => *to,
             _ => from,
         };
         match &self.document.node(from).kind {
             yaml::Kind::Map(_) => {
-                if self.seen > MAX_NODES || !self.following.insert(from) {
+                if !self.following.insert(from) {
                     self.problem(from, "what is merged contains itself");
                     return;
                 }
@@ -275,9 +309,9 @@ impl<'a> Decoder<'a> {
 
     /// The entries of a map. Of nothing, nothing.
     fn entries(&mut self, id: Id) -> Result<Entries, Vec<Problem>> {
-        let wrong =
-            |id: Id, message: String| Problem { at: Some(self.document.node(id).at), message };
-        let map = match &self.document.node(id).kind {
+        let document = self.document;
+        let wrong = |id: Id, message: String| Problem { at: Some(document.node(id).at), message };
+        let map = match &document.node(id).kind {
             yaml::Kind::Map(map) => map,
             yaml::Kind::Scalar(scalar) if Meaning::of(scalar) == Ok(Meaning::Null) => {
                 return Ok(Vec::new());
@@ -293,15 +327,18 @@ impl<'a> Decoder<'a> {
         let mut entries = Vec::new();
         let mut first_of = HashMap::new();
         for &(key, value) in &map.entries {
-            let named = match &self.document.node(key).kind {
+            if !self.may_go_on(key) {
+                break;
+            }
+            let named = match &document.node(key).kind {
                 yaml::Kind::Alias { to, .. } => *to,
                 _ => key,
             };
-            let yaml::Kind::Scalar(scalar) = &self.document.node(named).kind else {
+            let yaml::Kind::Scalar(scalar) = &document.node(named).kind else {
                 problems.push(wrong(key, "a key is a text".to_owned()));
                 continue;
             };
-            let line = self.document.node(key).at.line;
+            let line = document.node(key).at.line;
             if let Some(first) = first_of.insert(scalar.text.as_str(), line) {
                 problems.push(wrong(
                     key,
@@ -399,5 +436,54 @@ fn not_a_mapping(document: &Document, path: &Path, report: &mut Report) {
             "there is an alias or nothing where a mapping is expected, so places within it may be inexact, and keys that \
              don't exist are not found",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::{Spec, config, semver, version};
+    use crate::yaml::Document;
+
+    #[test_case("1.1.0" => Some("1.1.0".to_owned()))]
+    #[test_case("01.1.00" => Some("1.1.0".to_owned()); "zeros")]
+    #[test_case("1.1.0-" => Some("1.1.0".to_owned()); "a dash")]
+    #[test_case("1.1.0-rc.1+5" => Some("1.1.0-rc.1+5".to_owned()))]
+    #[test_case("1.1" => None; "two numbers")]
+    #[test_case("v1.1.0" => None; "a letter")]
+    #[test_case("1.1.0 " => None; "a blank")]
+    #[test_case("1.1.0-é" => None; "a strange letter")]
+    #[test_case("" => None; "nothing")]
+    fn versions(text: &str) -> Option<String> {
+        semver(text)
+    }
+
+    #[test]
+    fn every_version_is_found_by_its_name() {
+        for spec in Spec::ALL {
+            let (variant, minor) = (spec.variant, spec.minor);
+            let text = format!("variant: {variant}\nversion: 1.{minor}.0\n");
+            assert_eq!(version(&Document::parse(&text).unwrap()).unwrap(), spec);
+            let text = format!("variant: {variant}\nversion: 1.{minor}.0-experimental\n");
+            let problem = version(&Document::parse(&text).unwrap()).unwrap_err();
+            assert!(
+                problem.message.contains("is not known; there are 1.0.0"),
+                "{}",
+                problem.message
+            );
+        }
+    }
+
+    /// Go's limit: some repetition is fine, nothing but repetition isn't.
+    #[test_case(1_000, 3 => true; "some")]
+    #[test_case(1_000, 500 => false; "too much")]
+    fn repetition(keys: usize, users: usize) -> bool {
+        let keys = vec!["k"; keys].join(", ");
+        let text = format!(
+            "passwd:\n  users:\n    - {{groups: &groups [{keys}]}}\n{}",
+            "    - {groups: *groups}\n".repeat(users)
+        );
+        config(&Document::parse(&text).unwrap(), Spec::ALL[8]).is_ok()
     }
 }

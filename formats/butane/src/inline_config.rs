@@ -120,7 +120,7 @@ fn node(
         (Json::Object(_), Kind::Object(ty)) => Value::Object(object(json, ty, spec, path, unused)?),
         _ => return Err(format!("{path}: {} has the wrong type", kind_of(json))),
     };
-    Ok(Some(Node { from: None, whole: false, value }))
+    Ok(Some(Node { from: None, value }))
 }
 
 fn kind_of(json: &Json) -> &'static str {

@@ -25,11 +25,10 @@ fn merge_field(field: &Field, parent: Option<Node>, child: Option<Node>) -> Opti
     };
     match (parent.value, child.value) {
         (Value::Object(parent), Value::Object(child)) => {
-            Some(Node { from: None, whole: false, value: Value::Object(merge(parent, child)) })
+            Some(Node { from: None, value: Value::Object(merge(parent, child)) })
         }
         (Value::List(parents), Value::List(children)) => Some(Node {
             from: child.from.or(parent.from),
-            whole: false,
             value: Value::List(merge_lists(field, parents, children)),
         }),
         (_, value) => Some(moved(field, Node { value, ..child })),
@@ -57,10 +56,8 @@ fn merge_lists(field: &Field, parents: Vec<Node>, children: Vec<Node>) -> Vec<No
     merged
 }
 
-/// A node in its new place. What it lacks is no longer known to be from where it is from; nor is an empty value that can't
-/// be told from a missing one.
+/// A node in its new place. Of an empty value that can't be told from a missing one it is no longer known where it is from.
 fn moved(field: &Field, mut node: Node) -> Node {
-    node.whole = false;
     let zero = match &node.value {
         Value::Int(number) => *number == 0,
         Value::Text(text) => text.is_empty(),
@@ -77,10 +74,7 @@ fn moved(field: &Field, mut node: Node) -> Node {
         }
         Value::List(items) if matches!(field.kind, Kind::List(Kind::Object(_))) => {
             for item in items {
-                let taken = std::mem::replace(
-                    item,
-                    Node { from: None, whole: false, value: Value::Bool(false) },
-                );
+                let taken = std::mem::replace(item, Node { from: None, value: Value::Bool(false) });
                 *item = moved(field, taken);
             }
         }

@@ -9,8 +9,6 @@ use crate::{
 pub(crate) struct Node {
     /// The user's node that made it. None where two have, or nobody.
     pub(crate) from: Option<Path>,
-    /// Whether what it lacks would come from there, too.
-    pub(crate) whole: bool,
     pub(crate) value: Value,
 }
 
@@ -39,7 +37,7 @@ impl PartialEq for Object {
 
 impl Node {
     pub(crate) fn new(from: Path, value: Value) -> Self {
-        Self { from: Some(from), whole: false, value }
+        Self { from: Some(from), value }
     }
 
     pub(crate) fn as_object(&self) -> Option<&Object> {
@@ -189,11 +187,8 @@ impl Object {
     /// The list of that name; an empty one is made.
     pub(crate) fn list_or_new(&mut self, name: &str) -> &mut Vec<Node> {
         let slot = self.slot(name);
-        let node = self.slots[slot].get_or_insert_with(|| Node {
-            from: None,
-            whole: false,
-            value: Value::List(Vec::new()),
-        });
+        let node = self.slots[slot]
+            .get_or_insert_with(|| Node { from: None, value: Value::List(Vec::new()) });
         match &mut node.value {
             Value::List(items) => items,
             _ => unreachable!("{name} is a list"),
@@ -203,11 +198,8 @@ impl Object {
     /// The object of that name; an empty one is made.
     pub(crate) fn object_or_new(&mut self, name: &str, ty: &'static Type) -> &mut Object {
         let slot = self.slot(name);
-        let node = self.slots[slot].get_or_insert_with(|| Node {
-            from: None,
-            whole: false,
-            value: Value::Object(Object::new(ty)),
-        });
+        let node = self.slots[slot]
+            .get_or_insert_with(|| Node { from: None, value: Value::Object(Object::new(ty)) });
         match &mut node.value {
             Value::Object(object) => object,
             _ => unreachable!("{name} is an object"),
@@ -229,11 +221,10 @@ impl Object {
 impl Node {
     fn find(&self, path: &[Segment]) -> Option<Path> {
         let Some((first, rest)) = path.split_first() else { return self.from.clone() };
-        let found = match (&self.value, first) {
+        match (&self.value, first) {
             (Value::Object(object), Segment::Key(_)) => object.find(path),
             (Value::List(items), Segment::Index(index)) => items.get(*index)?.find(rest),
             _ => None,
-        };
-        found.or_else(|| self.whole.then(|| self.from.clone()).flatten())
+        }
     }
 }

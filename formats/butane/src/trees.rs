@@ -128,7 +128,7 @@ impl<'a> Planter<'a> {
                 let mut object = Object::new(ty);
                 object.set("path", Node::new(from.clone(), Value::Text(path.to_owned())));
                 let nodes = self.storage.list_or_new(list);
-                nodes.push(Node { whole: true, ..Node::new(from.clone(), Value::Object(object)) });
+                nodes.push(Node::new(from.clone(), Value::Object(object)));
                 self.taken.insert(path.to_owned(), (list, nodes.len() - 1));
                 nodes.len() - 1
             }

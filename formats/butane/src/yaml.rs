@@ -356,3 +356,47 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
         Some(line)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::{Document, MAX_DEPTH, MAX_NODES, lines, place};
+
+    fn problem(text: &str) -> Option<String> {
+        Document::parse(text).err().map(|problem| problem.message)
+    }
+
+    #[test]
+    fn depth_has_its_limit() {
+        let nested = |depth| problem(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
+        assert_eq!(nested(MAX_DEPTH), None);
+        assert!(nested(MAX_DEPTH + 1).unwrap().contains("nested more than 100 deep"));
+    }
+
+    #[test]
+    fn size_has_its_limit() {
+        let long = format!("[{}]", "a,".repeat(MAX_NODES));
+        assert!(problem(&long).unwrap().contains("more than 1000000 values"));
+    }
+
+    #[test]
+    fn only_the_first_document_is_looked_at() {
+        let text = format!("a: b\n---\n{}\u{1}", "#".repeat(2000));
+        assert_eq!(problem(&text), None);
+    }
+
+    #[test_case("a\nbc", 3 => (2, 2))]
+    #[test_case("\u{feff}é\r\nb", 7 => (2, 1); "marks and wide letters")]
+    #[test_case("a\rb\u{85}c", 5 => (3, 1); "other line ends")]
+    fn places(text: &str, offset: usize) -> (u64, u64) {
+        let place = place(text, offset);
+        (place.line, place.column)
+    }
+
+    #[test]
+    fn a_text_has_one_line_more_than_line_ends() {
+        assert_eq!(lines("a\r\n\nb\rc\n").collect::<Vec<_>>(), ["a", "", "b", "c", ""]);
+        assert_eq!(lines("").collect::<Vec<_>>(), [""]);
+    }
+}
