@@ -1,6 +1,9 @@
 //! `wheeltap transpile` as its users meet it.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expected by panicking")]
+
 use std::{
+    fmt::Write as _,
     fs,
     io::Write as _,
     path::Path,
@@ -142,10 +145,10 @@ fn what_would_take_all_memory_is_refused() {
     let mut bomb = "variant: flatcar\nversion: 1.1.0\nl0: &l0 [a]\n".to_owned();
     for level in 1..=9 {
         let aliases = vec![format!("*l{}", level - 1); 10].join(", ");
-        bomb.push_str(&format!("l{level}: &l{level} [{aliases}]\n"));
+        writeln!(bomb, "l{level}: &l{level} [{aliases}]").unwrap();
     }
     let keys = vec!["k"; 2000].join(", ");
-    bomb.push_str(&format!("passwd:\n  users:\n    - {{name: a, groups: &g [{keys}]}}\n"));
+    writeln!(bomb, "passwd:\n  users:\n    - {{name: a, groups: &g [{keys}]}}").unwrap();
     bomb.push_str(&"    - {name: b, groups: *g}\n".repeat(1000));
     let output = transpile(directory.path(), &["-"], bomb.as_bytes());
     assert_eq!(output.status.code(), Some(2));
