@@ -14,7 +14,7 @@ pub(super) use self::image::{
     CreatePayloadArgs, DiffArgs, DiffFormat, ImageArgs, ImageCommand, PayloadCommand,
 };
 pub(super) use self::report::{FormatName, JunitArgs, ReportArgs, SchemaName};
-use super::history::HistoryArgs;
+use super::{history::HistoryArgs, transpile::TranspileArgs};
 use crate::{engine::Partition, settings::parse_duration};
 
 /// wheeltap boots an operating-system image and says whether it may leave.
@@ -57,6 +57,11 @@ pub(super) enum Command {
     /// Apply the console rules to saved logs.
     #[command(after_help = "Example:\n  wheeltap console-scan console.log")]
     ConsoleScan(ConsoleScanArgs),
+    /// Make an Ignition config, on standard output, of a Butane config.
+    #[command(
+        after_help = "Example:\n  wheeltap transpile --strict --files-dir files my.bu > my.ign\n\nExit codes: 0 done, 2 the config is wrong or can't be read."
+    )]
+    Transpile(TranspileArgs),
     /// Serve what machines need from elsewhere.
     #[command(subcommand)]
     Serve(ServeCommand),

@@ -19,6 +19,7 @@ mod report;
 mod run;
 mod serve;
 mod steps;
+mod transpile;
 
 use clap::Parser as _;
 use wheeltap_reports::Paint;
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Image(args) => image::image(&args.command),
         Command::ConsoleScan(args) => console_scan::console_scan(&args),
+        Command::Transpile(args) => transpile::transpile(&args),
         Command::Serve(command) => serve::serve(&command),
         Command::History(args) => history::history(&args),
         Command::Gc(args) => gc::gc(&args),
