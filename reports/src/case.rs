@@ -190,6 +190,8 @@ impl CaseResult {
                 attempt.verdict = verdict;
                 attempt.failure = failure.as_ref().map(cleaned);
                 attempt.seconds = seconds;
+                // A hundred thousand of them shouldn't hold room for what doesn't come any more.
+                attempt.timeline.shrink_to_fit();
                 attempt.evidence = evidence.iter().map(|path| clean::line(path, LINE)).collect();
             }
             Event::CaseEnded { verdict, reason, seconds, .. } => {
@@ -200,6 +202,7 @@ impl CaseResult {
                 // Why it was not run before the run was resumed is no reason any more.
                 self.reason = reason.map(|reason| clean::line(&reason, LINE));
                 self.seconds = seconds;
+                self.attempts.shrink_to_fit();
             }
             // The others are about the run.
             _ => {}

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read as _, Write};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -159,80 +159,120 @@ impl fmt::Debug for EventLog {
     }
 }
 
-/// Whether the seal on the last line of a log fits; none if that line has none.
-fn seal(bytes: &[u8], records: &[Record]) -> Option<bool> {
-    let log = records.last()?.log.as_ref()?;
-    let lines = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let start = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    Some(*log == hex::encode(Sha256::digest(&bytes[..start])))
-}
-
-/// What a log holds.
-#[derive(Debug)]
-pub(crate) struct Read {
-    /// The events, in order. The line of `records[i]` is `i + 1`.
-    pub(crate) records: Vec<Record>,
+/// The event log in a run directory, read line by line, since that of a large run wouldn't fit into memory twice. A log that
+/// isn't there is empty: the run was killed between its plan and its first event.
+pub(crate) struct Lines {
+    path: PathBuf,
+    file: Option<BufReader<File>>,
     /// Whether its writer still lives.
     pub(crate) live: bool,
+    /// The number of the line that was read last, from 1.
+    line: usize,
+    buffer: Vec<u8>,
+    hash: Sha256,
+    /// Whether the line that was read last has a seal, and it fits.
+    seal: Option<bool>,
+}
+
+/// What is known of a log that was read to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct End {
     /// The sha256 of its bytes, in hex; empty if it isn't there.
     pub(crate) digest: String,
     /// Whether its last line has a seal, which fits.
     pub(crate) sealed: bool,
 }
 
-/// Reads the event log in a run directory. A log that isn't there is empty: the run was killed
-/// between its plan and its first event.
-pub(crate) fn read(dir: &Path) -> Result<Read> {
-    let path = dir.join(EVENTS_FILE);
-    let cannot = |source| Error::Read { path: path.clone(), source };
-    // Asked before the bytes are read: a run that ends in between is then complete in them.
-    let live = match File::open(&path) {
-        Ok(file) => {
-            let live = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-            // Also for children that are just being started; whoever resumes the run must not take us for its writer.
-            let _ = file.unlock();
-            live
-        }
-        Err(source) if source.kind() == ErrorKind::NotFound => {
-            let digest = String::new();
-            return Ok(Read { records: Vec::new(), live: false, digest, sealed: false });
-        }
-        Err(source) => return Err(cannot(source)),
-    };
-    let bytes = std::fs::read(&path).map_err(cannot)?;
-    let digest = hex::encode(Sha256::digest(&bytes));
-    let records = parse(&bytes).map_err(|(line, source)| Error::BadEvent {
-        path: path.clone(),
-        line,
-        source,
-    })?;
-    let sealed = seal(&bytes, &records);
-    if sealed == Some(false) {
-        return Err(Error::BrokenSeal { path });
+impl Lines {
+    pub(crate) fn open(dir: &Path) -> Result<Self> {
+        let path = dir.join(EVENTS_FILE);
+        let (file, live) = match File::open(&path) {
+            Ok(file) => {
+                // Asked before anything is read: a run that ends in between is then complete in what is read.
+                let live = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+                // Also for children that are just being started; whoever resumes the run must not take us for its writer.
+                let _ = file.unlock();
+                (Some(BufReader::new(file)), live)
+            }
+            Err(source) if source.kind() == ErrorKind::NotFound => (None, false),
+            Err(source) => return Err(Error::Read { path, source }),
+        };
+        Ok(Self { path, file, live, line: 0, buffer: Vec::new(), hash: Sha256::new(), seal: None })
     }
-    Ok(Read { records, live, digest, sealed: sealed.is_some() })
-}
 
-/// Parses a log. What follows the last newline was torn by a kill, and is left out unless it is
-/// whole; anything else that can't be parsed is an error with its line number.
-fn parse(bytes: &[u8]) -> std::result::Result<Vec<Record>, (usize, serde_json::Error)> {
-    let mut records = Vec::new();
-    for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        match serde_json::from_slice(line) {
-            Ok(record) => records.push(record),
-            Err(_) if !line.ends_with(b"\n") => break,
-            Err(source) => return Err((index + 1, source)),
+    /// The next event, with the number of its line. What follows the last newline was torn by a kill, and is left out unless
+    /// it is whole; anything else that can't be parsed is an error.
+    pub(crate) fn next(&mut self) -> Result<Option<(usize, Record)>> {
+        let Some(file) = &mut self.file else { return Ok(None) };
+        self.buffer.clear();
+        file.read_until(b'\n', &mut self.buffer)
+            .map_err(|source| Error::Read { path: self.path.clone(), source })?;
+        if self.buffer.is_empty() {
+            return Ok(None);
+        }
+        self.line += 1;
+        let before = self.hash.clone();
+        self.hash.update(&self.buffer);
+        match serde_json::from_slice::<Record>(&self.buffer) {
+            Ok(record) => {
+                let fits = |log: &String| *log == hex::encode(before.finalize());
+                self.seal = record.log.as_ref().map(fits);
+                Ok(Some((self.line, record)))
+            }
+            Err(_) if !self.buffer.ends_with(b"\n") => {
+                self.seal = None;
+                Ok(None)
+            }
+            Err(source) => {
+                Err(Error::BadEvent { path: self.path.clone(), line: self.line, source })
+            }
         }
     }
-    Ok(records)
+
+    /// What is known at its end.
+    pub(crate) fn end(self) -> Result<End> {
+        if self.seal == Some(false) {
+            return Err(Error::BrokenSeal { path: self.path });
+        }
+        let digest = self.file.map(|_| hex::encode(self.hash.finalize())).unwrap_or_default();
+        Ok(End { digest, sealed: self.seal.is_some() })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{any, proptest};
 
-    use super::{EventLog, parse, read};
-    use crate::{Error, Event};
+    use super::{EventLog, Lines};
+    use crate::{EVENTS_FILE, Error, Event, Record};
+
+    struct Read {
+        records: Vec<Record>,
+        live: bool,
+        sealed: bool,
+    }
+
+    fn read(dir: &std::path::Path) -> crate::Result<Read> {
+        let mut lines = Lines::open(dir)?;
+        let live = lines.live;
+        let mut records = Vec::new();
+        while let Some((line, record)) = lines.next()? {
+            records.push(record);
+            assert_eq!(line, records.len());
+        }
+        Ok(Read { records, live, sealed: lines.end()?.sealed })
+    }
+
+    /// The events of a log with this content, or the number of its bad line.
+    fn parse(bytes: &[u8]) -> Result<Vec<Record>, usize> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(EVENTS_FILE), bytes).unwrap();
+        match read(dir.path()) {
+            Ok(read) => Ok(read.records),
+            Err(Error::BadEvent { line, .. }) => Err(line),
+            Err(error) => panic!("{error}"),
+        }
+    }
 
     fn note(text: &str) -> Event {
         Event::Note { text: text.to_owned() }
@@ -356,9 +396,9 @@ mod tests {
         assert_eq!(parse(format!("{good}\n{good}").as_bytes()).unwrap().len(), 2);
         // A file system that lost its last block after a power cut.
         assert_eq!(parse(format!("{good}\n\0\0\0\0").as_bytes()).unwrap().len(), 1);
-        assert_eq!(parse(format!("{good}\n{torn}\n{good}\n").as_bytes()).unwrap_err().0, 2);
-        assert_eq!(parse(format!("{good}\n{torn}{good}\n").as_bytes()).unwrap_err().0, 2);
-        assert_eq!(parse(b"\xff\xfe\n").unwrap_err().0, 1);
+        assert_eq!(parse(format!("{good}\n{torn}\n{good}\n").as_bytes()).unwrap_err(), 2);
+        assert_eq!(parse(format!("{good}\n{torn}{good}\n").as_bytes()).unwrap_err(), 2);
+        assert_eq!(parse(b"\xff\xfe\n").unwrap_err(), 1);
     }
 
     proptest! {

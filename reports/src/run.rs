@@ -118,7 +118,7 @@ impl Run {
     /// The same, but for those about waivers.
     pub fn load_unwaived(dir: &Path) -> Result<Self> {
         let (plan, plan_digest) = Plan::read_with_digest(dir)?;
-        let log = log::read(dir)?;
+        let mut log = log::Lines::open(dir)?;
         let dir = std::path::absolute(dir)
             .map_err(|source| Error::Read { path: dir.to_owned(), source })?;
 
@@ -139,21 +139,23 @@ impl Run {
             defects: Vec::new(),
             waivers: Vec::new(),
             seconds: 0.0,
-            sealed: log.sealed,
-            log_digest: log.digest,
+            sealed: false,
+            log_digest: String::new(),
             own_waivers: None,
             parts: Vec::new(),
         };
-        if let (Some(first), Some(last)) = (log.records.first(), log.records.last()) {
-            run.seconds = last.at.duration_since(first.at).as_secs_f64().max(0.0);
-        }
-        for (line, record) in log.records.into_iter().enumerate() {
+        let mut first = None;
+        while let Some((line, record)) = log.next()? {
+            let first = *first.get_or_insert(record.at);
+            run.seconds = record.at.duration_since(first).as_secs_f64().max(0.0);
             if let Event::RunResumed { .. } = record.event {
                 // What ended it before doesn't count any more.
                 run.state = cut_off.clone();
             }
-            run.apply(line + 1, record, &index)?;
+            run.apply(line, record, &index)?;
         }
+        let log::End { digest, sealed } = log.end()?;
+        (run.log_digest, run.sealed) = (digest, sealed);
         // Not before all events have found their cases.
         run.plan.clean();
         for case in &mut run.cases {
