@@ -82,7 +82,7 @@ fn assemble(parts: Vec<Arc<Run>>) -> Run {
     let first = &parts[0];
     let missing = missing(&parts);
     let cases: Vec<_> =
-        (0..first.plan.cases.len()).map(|index| merge_case(index, &parts, &missing)).collect();
+        (0..first.cases.len()).map(|index| merge_case(index, &parts, &missing)).collect();
     let mut seen = HashSet::new();
     let notes = parts.iter().flat_map(|part| &part.notes).filter(|note| seen.insert(*note));
     let mut plan = first.plan.clone();

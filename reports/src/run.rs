@@ -23,7 +23,7 @@ pub struct Run {
     /// The run directory, absolute; of merged runs, that of the first. Paths of evidence are relative
     /// to it, or to [`Attempt::run_dir`].
     pub dir: PathBuf,
-    /// What was promised.
+    /// What was promised, without the cases: they are in `cases`, with what came of them.
     pub plan: Plan,
     /// The plan's digest, see [`Plan::digest`].
     pub plan_digest: String,
@@ -117,16 +117,17 @@ impl Run {
     /// # Errors
     /// The same, but for those about waivers.
     pub fn load_unwaived(dir: &Path) -> Result<Self> {
-        let (plan, plan_digest) = Plan::read_with_digest(dir)?;
+        let (mut plan, plan_digest) = Plan::read_with_digest(dir)?;
         let mut log = log::Lines::open(dir)?;
         let dir = std::path::absolute(dir)
             .map_err(|source| Error::Read { path: dir.to_owned(), source })?;
 
         // How far it got if the log doesn't say that it ended.
         let cut_off = if log.live { State::Running } else { State::Killed };
-        let cases: Vec<_> = plan.cases.iter().cloned().map(CaseResult::planned).collect();
         let index: HashMap<_, _> =
             plan.cases.iter().enumerate().map(|(index, case)| (case.id.clone(), index)).collect();
+        let planned = std::mem::take(&mut plan.cases);
+        let cases: Vec<_> = planned.into_iter().map(CaseResult::planned).collect();
         let mut run = Self {
             dir,
             plan,

@@ -194,7 +194,7 @@ fn the_plans_digest_is_that_of_its_promise() {
     fixture.plan.cases[0].summary = "\n  \"run\": it".into();
     let run = fixture.load();
     assert_eq!(Plan::read(fixture.dir.path()).unwrap(), fixture.plan);
-    assert_eq!(run.plan.cases[0].summary, "\"run\": it", "what is shown has no lines");
+    assert_eq!(run.cases[0].planned.summary, "\"run\": it", "what is shown has no lines");
     assert_eq!(run.plan_digest, fixture.plan.digest());
     assert_eq!(run.plan_digest, digest_by_hand(&fixture.dir.path().join(PLAN_FILE)));
 

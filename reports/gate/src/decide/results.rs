@@ -134,7 +134,8 @@ pub(super) fn whole(
                 ),
             );
         }
-        if let Some(case) = run.plan.cases.iter().find(|case| !case.faults.is_empty()) {
+        let mut planned = run.cases.iter().map(|case| &case.planned);
+        if let Some(case) = planned.find(|case| !case.faults.is_empty()) {
             wrong(
                 "fault",
                 PLAN_FILE,
