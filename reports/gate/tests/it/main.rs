@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expected by panicking")]
 
+mod damage;
 mod files;
 mod fixture;
 mod property;

@@ -159,7 +159,7 @@ fn apply(damage: &Damage, sources: &mut Sources) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn nothing_that_is_lost_makes_it_better(

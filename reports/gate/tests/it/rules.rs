@@ -4,6 +4,7 @@ use serde_json::json;
 use test_case::test_case;
 use wheeltap_gate::{Decision, Effect, Verdict};
 
+use crate::damage::makes_nothing_better;
 use crate::fixture::{BIOS, Setup, Spec, UEFI, WAIVERS, What, diff, judge, set};
 
 /// The rules that have this effect.
@@ -77,6 +78,7 @@ fn blocks(rule: &str, change: Change) {
     assert_eq!(decision.verdict, Verdict::NoGo, "{:#?}", decision.findings);
     assert_eq!(rules(&decision, Effect::Blocks), [rule]);
     assert!(decision.checklist.iter().any(|checkbox| checkbox.done == Some(false)));
+    makes_nothing_better(&setup);
 }
 
 /// Changes that leave the decision open, each by exactly this rule.
@@ -156,6 +158,7 @@ fn leaves_open(rule: &str, change: Change) {
     assert_eq!(decision.verdict, Verdict::Incomplete, "{:#?}", decision.findings);
     assert!(rules(&decision, Effect::Incomplete).contains(&rule), "{:#?}", decision.findings);
     assert!(decision.checklist.iter().any(|checkbox| checkbox.done == Some(false)));
+    makes_nothing_better(&setup);
 }
 
 /// Changes that somebody accepted.
