@@ -246,6 +246,7 @@ mod tests {
     use super::{EventLog, Lines};
     use crate::{EVENTS_FILE, Error, Event, Record};
 
+    #[derive(Debug)]
     struct Read {
         records: Vec<Record>,
         live: bool,

@@ -20,7 +20,7 @@ use crate::{
 /// [`Run::load`].
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The run directory, absolute; of merged runs, that of the first. Paths of evidence are relative
+    /// The run directory, absolute and without links; of merged runs, that of the first. Paths of evidence are relative
     /// to it, or to [`Attempt::run_dir`].
     pub dir: PathBuf,
     /// What was promised, without the cases: they are in `cases`, with what came of them.
@@ -119,7 +119,8 @@ impl Run {
     pub fn load_unwaived(dir: &Path) -> Result<Self> {
         let (mut plan, plan_digest) = Plan::read_with_digest(dir)?;
         let mut log = log::Lines::open(dir)?;
-        let dir = std::path::absolute(dir)
+        // Where it really lies: a link such as `latest` leads elsewhere tomorrow.
+        let dir = std::fs::canonicalize(dir)
             .map_err(|source| Error::Read { path: dir.to_owned(), source })?;
 
         // How far it got if the log doesn't say that it ended.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
 use crate::history::{Interval, wilson};
-use crate::{CaseResult, Happening, JUNIT_FILE, Outcome, Run, Verdict, WaiverStatus, WaiverUse};
+use crate::{
+    CaseResult, HTML_FILE, Happening, JUNIT_FILE, Outcome, Run, State, Verdict, WaiverStatus,
+    WaiverUse,
+};
 
 /// Whether text has ANSI colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -151,7 +154,7 @@ pub(crate) fn troubles(run: &Run) -> impl Iterator<Item = (&CaseResult, &str)> {
     })
 }
 
-/// `all passed, 2 waived: 12 pass, 1 skip in 3 min 12 s; image …; …/junit.xml`.
+/// `all passed, 2 waived: 12 pass, 1 skip in 3 min 12 s; image …; …/report.html`.
 pub(crate) fn last_line(run: &Run, paint: Paint) -> String {
     let outcome = run.outcome();
     let colour = match outcome {
@@ -197,7 +200,12 @@ pub(crate) fn last_line(run: &Run, paint: Paint) -> String {
 /// Where there is more to read.
 fn place(run: &Run) -> String {
     match run.parts().len() {
-        0 => run.dir.join(JUNIT_FILE).display().to_string(),
+        0 => {
+            // The page comes when a run ends, and is no use before.
+            let has_page = matches!(run.state, State::Ended | State::Interrupted { .. });
+            let file = if has_page { HTML_FILE } else { JUNIT_FILE };
+            run.dir.join(file).display().to_string()
+        }
         parts => format!("{parts} runs merged"),
     }
 }

@@ -53,7 +53,7 @@ pub struct Inputs {
 /// A run, or why it can't be read.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// Its directory, as it was given.
+    /// Its directory, without links; as it was given if it isn't there.
     pub dir: PathBuf,
     /// What is wrong names the file.
     pub run: Result<Run, String>,
@@ -233,6 +233,8 @@ impl Inputs {
         let mut runs = |role, dirs: &[PathBuf]| -> Vec<Loaded> {
             dirs.iter()
                 .map(|dir| {
+                    // Where it really lies: a link such as `latest` leads elsewhere tomorrow.
+                    let dir = &std::fs::canonicalize(dir).unwrap_or_else(|_| dir.clone());
                     let [_, log] = [PLAN_FILE, EVENTS_FILE].map(|name| {
                         let path = dir.join(name);
                         let digest = sha256(&path).ok();

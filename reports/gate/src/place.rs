@@ -14,7 +14,11 @@ impl Place {
     /// # Errors
     /// If the current directory can't be told, which a relative path needs.
     pub fn new(dir: &Path) -> std::io::Result<Self> {
-        Ok(Self { dir: plain(&std::path::absolute(dir)?) })
+        let dir = plain(&std::path::absolute(dir)?);
+        // As runs are named: without links.
+        let parent = dir.parent().and_then(|parent| std::fs::canonicalize(parent).ok());
+        let real = parent.zip(dir.file_name()).map(|(parent, name)| parent.join(name));
+        Ok(Self { dir: real.unwrap_or(dir) })
     }
 
     /// The directory, absolute.
