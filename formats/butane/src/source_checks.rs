@@ -5,38 +5,18 @@ use crate::{
     path::Path,
     report::Report,
     schema::{Spec, TypeName},
-    tree::{Node, Object, Value},
+    tree::Object,
 };
 
 pub(crate) fn check(config: &Object, spec: Spec) -> Report {
     let mut report = Report::default();
-    let root = Path::default();
     if spec.is_fcos(6) {
         check_config(config, &mut report);
     }
-    walk(config, spec, &root, &mut report);
+    config.visit(&Path::default(), &mut |object, path| {
+        check_object(object, spec, path, &mut report);
+    });
     report
-}
-
-fn walk(object: &Object, spec: Spec, path: &Path, report: &mut Report) {
-    check_object(object, spec, path, report);
-    for (field, node) in object.fields() {
-        if let Some(node) = node {
-            walk_node(node, spec, &path.key(field.name), report);
-        }
-    }
-}
-
-fn walk_node(node: &Node, spec: Spec, path: &Path, report: &mut Report) {
-    match &node.value {
-        Value::Object(object) => walk(object, spec, path, report),
-        Value::List(items) => {
-            for (index, item) in items.iter().enumerate() {
-                walk_node(item, spec, &path.index(index), report);
-            }
-        }
-        _ => {}
-    }
 }
 
 fn check_object(object: &Object, spec: Spec, path: &Path, report: &mut Report) {

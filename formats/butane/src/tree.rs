@@ -36,6 +36,18 @@ impl PartialEq for Object {
 }
 
 impl Node {
+    fn visit(&self, path: &Path, visitor: &mut impl FnMut(&Object, &Path)) {
+        match &self.value {
+            Value::Object(object) => object.visit(path, visitor),
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    item.visit(&path.index(index), visitor);
+                }
+            }
+            _ => {}
+        }
+    }
+
     pub(crate) fn new(from: Path, value: Value) -> Self {
         Self { from: Some(from), value }
     }
@@ -116,6 +128,16 @@ impl Object {
     pub(crate) fn take(&mut self, name: &str) -> Option<Node> {
         let slot = self.slot(name);
         self.slots[slot].take()
+    }
+
+    /// Shows this object and all that lie in it: parents first, in the order of the fields.
+    pub(crate) fn visit(&self, path: &Path, visitor: &mut impl FnMut(&Self, &Path)) {
+        visitor(self, path);
+        for (field, node) in self.fields() {
+            if let Some(node) = node {
+                node.visit(&path.key(field.name), visitor);
+            }
+        }
     }
 
     /// Fields with their values, in order.
